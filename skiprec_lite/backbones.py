@@ -1,0 +1,209 @@
+"""Models that score the next item: NextItNet, and two honest baselines that only count."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skiprec_lite.blocks import ResidualBlock
+from skiprec_lite.splits import Split
+
+
+class Backbone(nn.Module):
+    """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 05.
+
+    A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__,
+    and inherits the one walk through the gated blocks.
+    """
+
+    embedding: nn.Embedding
+    blocks: nn.ModuleList
+    sizes: dict[str, object]
+
+    def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+        """Embed items; padding becomes 0."""
+        raise NotImplementedError
+
+    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
+        """Score all items, column 0 (padding) at -inf."""
+        raise NotImplementedError
+
+    def encode(
+        self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"] | None = None
+    ) -> Float[Tensor, "batch time channel"]:
+        """Walk through the blocks: E_adaptive^l = I_l * E^l + (1 - I_l) * E_adaptive^(l-1).
+
+        Args:
+            items: item indices, 0 = padding on the left.
+            gates: one number per row and block, 1 keeps the block, 0 passes it by; None keeps all.
+
+        Returns:
+            Hidden states; position t has read items 0 ... t only.
+
+        Raises:
+            ValueError: if an item is outside 0 ... num_items or gates have another shape than (batch, block).
+
+        Source: Chen et al. (2021), eq. 1.
+        """
+        num_items = self.embedding.num_embeddings - 1
+        check_items(items, num_items)
+        if gates is not None and gates.shape != (len(items), len(self.blocks)):
+            expected = (len(items), len(self.blocks))
+            raise ValueError(f"gates must be of shape (batch, block) = {expected}, got {tuple(gates.shape)}")
+        mask = items > 0
+        hidden = self.embed(items)  # (batch, time, channel)
+        for index, block in enumerate(self.blocks):
+            out = block(hidden, mask)
+            if gates is None:
+                hidden = out
+            else:  # lerp is the equation in one kernel, exact at gates 0 and 1
+                hidden = torch.lerp(hidden, out, gates[:, index, None, None].to(out.dtype))
+        return hidden
+
+    def forward(
+        self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"] | None = None
+    ) -> Float[Tensor, "batch time columns"]:
+        """Score every item at every position: score(encode(items, gates))."""
+        return self.score(self.encode(items, gates))
+
+    def score_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row; `cut` is for models with a policy."""
+        return self.score(self.encode(items)[where])
+
+
+class NextItNet(Backbone):
+    """NextItNet (plain, rezero=False) and NextItNet+ (rezero=True). Built in lesson 05.
+
+    Args:
+        num_items: size of the catalogue; item indices 1 ... num_items.
+        channels: width of the embedding and of every block.
+        dilations: one residual block each.
+        kernel_size: taps of each convolution.
+        rezero: multiply each residual branch by a learnable number that starts at 0.
+        dropout: on each residual branch.
+        embedding_dropout: on the embedded items.
+        tied: score with the embedding's own weights.
+
+    Source: Yuan et al. (2019), NextItNet; Chen et al. (2021), section "NextItNet+".
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        *,
+        channels: int = 64,
+        dilations: Sequence[int] = (1, 4) * 4,
+        kernel_size: int = 3,
+        rezero: bool = True,
+        dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        tied: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sizes = {
+            "num_items": num_items, "channels": channels, "dilations": list(dilations), "kernel_size": kernel_size,
+            "rezero": rezero, "dropout": dropout, "embedding_dropout": embedding_dropout, "tied": tied,
+        }  # fmt: skip
+        self.embedding = item_embedding(num_items, channels)
+        self.embedding_dropout = nn.Dropout(embedding_dropout)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(channels, kernel_size, d, rezero=rezero, dropout=dropout) for d in dilations
+        )
+        self.output_weight = self.embedding.weight if tied else nn.Parameter(torch.empty(num_items + 1, channels))
+        self.output_bias = nn.Parameter(torch.zeros(num_items))
+        self.register_buffer("padding_score", torch.tensor([-torch.inf]), persistent=False)
+        if not tied:
+            nn.init.normal_(self.output_weight, std=channels**-0.5)
+
+    def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+        """Embed items; padding becomes 0."""
+        return self.embedding_dropout(self.embedding(items))
+
+    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
+        """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
+        return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
+
+
+class Popularity(nn.Module):
+    """Score each item by the log of its share of the training interactions, whatever the history. Built in lesson 04."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__()
+        counts = np.bincount(np.concatenate(split.sequences), minlength=split.num_items + 1)
+        self.register_buffer("share", torch.from_numpy(counts / counts.sum()))
+
+    def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
+        """Score every item at every position."""
+        check_items(items, len(self.share) - 1)
+        return self.share.log().expand(*items.shape, -1)
+
+    def score_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self(items[where].unsqueeze(0)).squeeze(0)
+
+
+class MarkovChain(nn.Module):
+    """First-order Markov chain: score the next item by what followed the present one. Built in lesson 04.
+
+    p(j | i) = (count(i -> j) + strength * share(j)) / (count(i -> anything) + strength): the counts back off to
+    popularity where they are few. Scores are log p.
+    """
+
+    def __init__(self, split: Split, strength: float = 10.0) -> None:
+        super().__init__()
+        if not strength > 0:
+            raise ValueError(f"strength must be above 0, got {strength}")
+        self.strength = strength
+        self.popularity = Popularity(split)
+        columns = split.num_items + 1
+        pairs = np.concatenate([s[:-1] * columns + s[1:] for s in split.sequences])  # one number per transition
+        pairs, counts = np.unique(pairs, return_counts=True)  # sorted by the first item
+        starts = np.searchsorted(pairs, np.arange(columns + 1) * columns)
+        self.register_buffer("next_items", torch.from_numpy(pairs % columns))
+        self.register_buffer("counts", torch.from_numpy(counts))
+        self.register_buffer("starts", torch.from_numpy(starts))
+
+    def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
+        """Score every item at every position."""
+        check_items(items, len(self.popularity.share) - 1)
+        share = self.popularity.share
+        flat = items.reshape(-1)
+        begin, length = self.starts[flat], self.starts[flat + 1] - self.starts[flat]
+        row = torch.repeat_interleave(torch.arange(len(flat)), length)  # one entry per stored transition
+        entry = torch.arange(len(row)) - (length.cumsum(0) - length - begin)[row]
+        weight = (self.strength * share).repeat(len(flat), 1)
+        weight[row, self.next_items[entry]] += self.counts[entry]
+        total = torch.zeros(len(flat), dtype=share.dtype).index_add_(0, row, self.counts[entry].to(share.dtype))
+        return (weight / (total + self.strength).unsqueeze(-1)).log().reshape(*items.shape, -1)
+
+    def score_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self(items[where].unsqueeze(0)).squeeze(0)
+
+
+def item_embedding(num_items: int, channels: int) -> nn.Embedding:
+    """Embed item indices 0 ... num_items; row 0, padding, is 0 and stays 0.
+
+    The standard deviation 1 / sqrt(channels) keeps the first scores of a tied model near 1.
+    """
+    if num_items < 1:
+        raise ValueError(f"num_items must be at least 1, got {num_items}")
+    embedding = nn.Embedding(num_items + 1, channels, padding_idx=0)
+    with torch.no_grad():
+        embedding.weight[1:].normal_(std=channels**-0.5)
+    return embedding
+
+
+def check_items(items: Int[Tensor, "batch time"], num_items: int) -> None:
+    """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items."""
+    if items.numel() and not (0 <= int(items.min()) and int(items.max()) <= num_items):
+        raise ValueError(f"items must lie in 0 ... {num_items}, got {int(items.min())} ... {int(items.max())}")

@@ -1,0 +1,85 @@
+"""The stones of a deep sequence model: causal dilated convolution and the residual block around it."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CausalConv1d(nn.Module):
+    """Dilated convolution over time that reads only the present and the past. Built in lesson 05.
+
+    y[t] = bias + sum over j of W_j x[t - j * dilation], with x = 0 before the start (left padding of
+    (kernel_size - 1) * dilation). The weight has nn.Conv1d's layout, (channels, channels, kernel_size), last tap = present.
+
+    Source: van den Oord et al. (2016), WaveNet; Yuan et al. (2019), NextItNet, section 3.2.
+    """
+
+    def __init__(self, channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
+        super().__init__()
+        for name, value in (("channels", channels), ("kernel_size", kernel_size), ("dilation", dilation)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.dilation = dilation
+        like = nn.Conv1d(channels, channels, kernel_size)
+        self.weight, self.bias = like.weight, like.bias
+
+    def forward(self, hidden: Float[Tensor, "batch time channel"]) -> Float[Tensor, "batch time channel"]:
+        """Convolve; same shape in and out."""
+        kernel_size, time = self.weight.shape[-1], hidden.shape[1]
+        out = F.linear(hidden, self.weight[:, :, -1], self.bias)
+        for tap in range(1, kernel_size):
+            shift = tap * self.dilation
+            if shift >= time:  # this tap and all later ones fall before the start
+                break
+            past = F.linear(hidden[:, : time - shift], self.weight[:, :, kernel_size - 1 - tap])
+            out = out + F.pad(past, (0, 0, shift, 0))
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """hidden + scale * branch(hidden), branch = two causal convolutions (dilations d and 2d). Built in lesson 05.
+
+    Each convolution is followed by LayerNorm over the channels and a ReLU. With rezero=True, scale is one
+    learnable number that starts at 0, so that the block starts as the identity; else it is 1.
+
+    Source: Yuan et al. (2019), NextItNet, figure 3; Bachlechner et al. (2021), ReZero.
+    """
+
+    def __init__(
+        self, channels: int, kernel_size: int = 3, dilation: int = 1, *, rezero: bool = True, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.conv1 = CausalConv1d(channels, kernel_size, dilation)
+        self.norm1 = nn.LayerNorm(channels)
+        self.conv2 = CausalConv1d(channels, kernel_size, 2 * dilation)
+        self.norm2 = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.scale = nn.Parameter(torch.zeros(1)) if rezero else None
+
+    def forward(
+        self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch time channel"]:
+        """Apply the block; mask is True at real items, so that no convolution reads what stands at padding."""
+        branch = hidden
+        for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
+            if mask is not None:  # before *each* convolution: bias, norm and ReLU fill padded positions again
+                branch = branch * mask.unsqueeze(-1)
+            branch = F.relu(norm(conv(branch)))
+        branch = self.dropout(branch)
+        return hidden + branch if self.scale is None else torch.addcmul(hidden, self.scale, branch)
+
+
+def receptive_field(dilations: Sequence[int], kernel_size: int = 3) -> int:
+    """How many positions one output of a stack of residual blocks can read, itself included. Built in lesson 05.
+
+    A block of dilation d holds convolutions of dilations d and 2d, so it adds (kernel_size - 1) * 3d.
+
+    Raises:
+        ValueError: if kernel_size or a dilation is below 1.
+    """
+    if kernel_size < 1 or any(d < 1 for d in dilations):
+        raise ValueError(f"kernel_size and dilations must be at least 1, got {kernel_size} and {tuple(dilations)}")
+    return 1 + (kernel_size - 1) * 3 * sum(dilations)

@@ -1,0 +1,115 @@
+"""Models in safetensors files: the sizes stand in the header, so that `load` needs nothing but the file."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from skiprec_lite.backbones import NextItNet
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skiprec import SkipRec
+
+FORMAT = "skiprec_lite 1"
+
+
+def save(model: nn.Module, path: Path | str, **notes: object) -> None:
+    """Write a NextItNet or a SkipRec to a file, under a temporary name first: it is there whole or not at all.
+
+    Args:
+        model: what to save.
+        path: where to; its folder must exist.
+        notes: what else to keep in the header, such as command=…, seed=…; read it with `notes`.
+
+    Raises:
+        TypeError: if the model is of another kind.
+        FileNotFoundError: if the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    header = {"format": FORMAT, "model": json.dumps(_describe(model)), "notes": json.dumps(notes)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if (weight := tensors.get(name := _output_weight(model))) is not None and _tied(model):
+        del tensors[name], weight  # it is the embedding's own
+    handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, part, metadata=header)
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path | str) -> NextItNet | SkipRec:
+    """Rebuild a model from its file, in eval mode.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, or was not written by `save`.
+    """
+    header = _header(path)
+    try:
+        described = json.loads(header["model"])
+        model = _build(described)
+        tensors = load_file(path)
+        if _tied(model):
+            tensors[_output_weight(model)] = tensors[_output_weight(model).replace("output_weight", "embedding.weight")]
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
+        raise ValueError(f"{path}: the header does not describe what the file holds ({error})") from error
+    return model.eval()
+
+
+def notes(path: Path | str) -> dict[str, object]:
+    """Read what `save` was told to keep in the header.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, or was not written by `save`.
+    """
+    return json.loads(_header(path)["notes"])
+
+
+def _header(path: Path | str) -> dict[str, str]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+    if header.get("format") != FORMAT or not {"model", "notes"} <= header.keys():
+        raise ValueError(f"{path}: not written by skiprec_lite (its header says format {header.get('format')!r})")
+    return header
+
+
+def _describe(model: nn.Module) -> dict[str, object]:
+    if isinstance(model, SkipRec):
+        return {
+            "kind": "SkipRec", "tau": model.tau, "backbone": _describe(model.backbone), "policy": model.policy.sizes
+        }  # fmt: skip
+    if isinstance(model, NextItNet):
+        return {"kind": "NextItNet", "sizes": model.sizes}
+    raise TypeError(f"only a NextItNet or a SkipRec can be saved, got {type(model).__name__}")
+
+
+def _build(described: dict) -> NextItNet | SkipRec:
+    if described["kind"] == "NextItNet":
+        return NextItNet(**described["sizes"])
+    if described["kind"] == "SkipRec":
+        return SkipRec(_build(described["backbone"]), PolicyNetwork(**described["policy"]), tau=described["tau"])
+    raise ValueError(f"unknown kind of model {described['kind']!r}")
+
+
+def _output_weight(model: nn.Module) -> str:
+    return "backbone.output_weight" if isinstance(model, SkipRec) else "output_weight"
+
+
+def _tied(model: nn.Module) -> bool:
+    backbone = model.backbone if isinstance(model, SkipRec) else model
+    return backbone.sizes["tied"]

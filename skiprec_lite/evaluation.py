@@ -1,0 +1,119 @@
+"""Scores under a protocol: every case of a split is ranked among all items."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from skiprec_lite import metrics
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Windows
+
+
+@torch.no_grad()
+def rank_cases(
+    model: nn.Module,
+    cases: Windows,
+    *,
+    exclude_seen: bool = False,
+    gates: Float[Tensor, "row block"] | None = None,
+    batch_size: int = 128,
+) -> Int[Tensor, " scored"]:
+    """Rank of the true item at every scored position of the cases, row by row. Built in lesson 04.
+
+    Args:
+        model: a backbone, a SkipRec (greedy gates) or a baseline; it is put in eval mode for the while.
+        cases: what to predict.
+        exclude_seen: take the items of a user's own past out of the ranking.
+        gates: for a SkipRec, 0 / 1 gates to use in place of the policy's (random ones, another user's, …).
+        batch_size: rows scored at once.
+
+    Returns:
+        One rank per scored position, 1 = best.
+
+    Raises:
+        ValueError: if a score is NaN.
+    """
+    was_training = model.training
+    model.eval()
+    ranks = [torch.empty(0, dtype=torch.int64)]
+    for batch, index in _batches(cases, batch_size):
+        where = batch.scored()
+        given = {} if gates is None else {"gates": gates[index]}
+        scores = model.score_at(batch.items, where, batch.cut, **given)
+        if exclude_seen:
+            _rule_out_the_past(scores, batch)
+        ranks.append(metrics.rank_of_target(scores, batch.targets[where]))
+    model.train(was_training)
+    return torch.cat(ranks)
+
+
+def evaluate(
+    model: nn.Module,
+    cases: Windows,
+    ks: Sequence[int] = (5, 10, 20),
+    *,
+    exclude_seen: bool = False,
+    gates: Float[Tensor, "row block"] | None = None,
+) -> dict[str, float]:
+    """Hit rate, MRR and NDCG at each k, means over the scored positions. Built in lesson 04.
+
+    Args:
+        model: a backbone, a SkipRec (greedy gates) or a baseline.
+        cases: what to predict, such as split.test.
+        ks: the cut-offs.
+        exclude_seen: take the items of a user's own past out of the ranking.
+        gates: for a SkipRec, 0 / 1 gates to use in place of the policy's.
+
+    Returns:
+        {"hr@5": …, "mrr@5": …, "ndcg@5": …, …}
+
+    Raises:
+        ValueError: if there is no case, a score is NaN or a k is below 1.
+    """
+    if len(cases) == 0:
+        raise ValueError("there is no case to evaluate")
+    ranks = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates)
+    named = {"hr": metrics.hit_rate, "mrr": metrics.mrr, "ndcg": metrics.ndcg}
+    return {f"{name}@{k}": float(metric(ranks, k).mean()) for k in ks for name, metric in named.items()}
+
+
+def mean_per_user(values: Float[Tensor, " scored"], cases: Windows) -> Float[Tensor, " user"]:
+    """Average a number per scored position over each user of the cases, users in the order of their index.
+
+    The user is the unit of every standard error: the ten predictions for one user are not independent.
+    """
+    owners = cases.users.unsqueeze(1).expand_as(cases.targets)[cases.scored()]
+    _, position = owners.unique(return_inverse=True)
+    total = torch.zeros(int(position.max()) + 1, dtype=values.dtype).index_add_(0, position, values)
+    return total / torch.bincount(position)
+
+
+def ndcg_per_user(
+    model: nn.Module, cases: Windows, k: int = 10, *, gates: Float[Tensor, "row block"] | None = None
+) -> Float[Tensor, " user"]:
+    """NDCG@k of each user, all items ranked, seen ones included. Built in lesson 04."""
+    return mean_per_user(metrics.ndcg(rank_cases(model, cases, gates=gates), k), cases)
+
+
+@torch.no_grad()
+def gates_of(model: SkipRec, cases: Windows, *, sample: bool = False) -> Float[Tensor, "row block"]:
+    """Return the policy's gates for each row: greedy, or one sample."""
+    batches = [model.gates(batch.items, batch.cut, sample=sample) for batch, _ in _batches(cases, 512)]
+    return torch.cat(batches)
+
+
+def _batches(cases: Windows, size: int) -> Iterator[tuple[Windows, slice]]:
+    for start in range(0, len(cases), size):
+        index = slice(start, start + size)
+        yield cases.rows(index), index
+
+
+def _rule_out_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) -> None:
+    """Set the scores of all that a user has met before each scored position to -inf."""
+    row, position = batch.scored().nonzero(as_tuple=True)
+    for line, (r, t) in enumerate(zip(row.tolist(), position.tolist())):
+        scores[line, batch.items[r, : t + 1]] = -torch.inf
+        if batch.seen:
+            scores[line, torch.from_numpy(batch.seen[r])] = -torch.inf

@@ -1,0 +1,199 @@
+"""SkipRec: any backbone of residual blocks, and a policy that decides for each user which of them to keep."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from skiprec_lite.backbones import Backbone
+from skiprec_lite.gumbel import check_temperature, gumbel_softmax
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.splits import pad_left
+
+
+class SkipRec(nn.Module):
+    """User-adaptive depth: the policy's gates decide which residual blocks of the backbone a user runs.
+
+    Gates are sampled (straight-through Gumbel-Softmax) in training mode and greedy in eval mode; the paper samples
+    them in both. Built in lesson 07.
+
+    Args:
+        backbone: a model with `embed`, `blocks`, `score` and `encode`.
+        policy: its number of blocks is the backbone's.
+        tau: temperature of the gates' gradient.
+
+    Raises:
+        ValueError: if policy and backbone disagree on blocks or items, or tau is not finite and positive.
+
+    Source: Chen et al. (2021).
+    """
+
+    def __init__(self, backbone: Backbone, policy: PolicyNetwork, *, tau: float = 10.0) -> None:
+        super().__init__()
+        check_temperature(tau)
+        for what, key, here in (
+            ("blocks", "num_blocks", len(backbone.blocks)),
+            ("items", "num_items", backbone.sizes["num_items"]),
+        ):
+            if policy.sizes[key] != here:
+                raise ValueError(f"the policy is made for {policy.sizes[key]} {what}, the backbone has {here}")
+        self.backbone = backbone
+        self.policy = policy
+        self.tau = tau
+
+    def gate_logits(
+        self, items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch block 2"]:
+        """Return the policy's logits (keep, skip), from the items up to and including `cut` only."""
+        return self.policy(visible(items, cut))
+
+    def gates(
+        self, items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None, *, sample: bool
+    ) -> Float[Tensor, "batch block"]:
+        """One gate per row and block, 1 = keep.
+
+        Args:
+            items: item indices, 0 = padding on the left.
+            cut: index of the last item that the policy may read in each row; None = the last one.
+            sample: True draws straight-through gates (also in eval mode), False takes the likelier choice:
+                keep iff the keep logit is larger.
+        """
+        logits = self.gate_logits(items, cut)
+        if sample:
+            return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
+        return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
+
+    def forward(
+        self, items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch time columns"]:
+        """Score every item at every position from `cut` on; before it scores are NaN.
+
+        Position t scores item t + 1. With gates that have read item `cut`, only positions >= cut are honest.
+        """
+        hidden = self.backbone.encode(items, self.gates(items, cut, sample=self.training))
+        before = _positions(items) < _cut_column(items, cut)
+        return self.backbone.score(hidden).masked_fill(before.unsqueeze(-1), torch.nan)
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+        gates: Float[Tensor, "batch block"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row, without running skipped blocks.
+
+        Args:
+            items: item indices, 0 = padding on the left.
+            where: the positions to score.
+            cut: index of the last item that the policy may read in each row; None = the last one.
+            gates: 0 / 1 gates to use in place of the policy's greedy ones.
+
+        Raises:
+            ValueError: if a position before `cut` is asked for.
+        """
+        if (where & (_positions(items) < _cut_column(items, cut))).any():
+            raise ValueError("a position before the cut cannot be scored: its gates have read the item to predict")
+        if gates is None:
+            gates = self.gates(items, cut, sample=False)
+        return self.backbone.score(self.skip_blocks(items, gates)[where])
+
+    def skip_blocks(
+        self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"]
+    ) -> Float[Tensor, "batch time channel"]:
+        """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
+
+        Equal to backbone.encode(items, gates) to float precision. Built in lesson 09.
+
+        Raises:
+            ValueError: if a gate is neither 0 nor 1, or the shape is not (batch, block).
+        """
+        backbone = self.backbone
+        if gates.shape != (len(items), len(backbone.blocks)):
+            expected = (len(items), len(backbone.blocks))
+            raise ValueError(f"gates must be of shape (batch, block) = {expected}, got {tuple(gates.shape)}")
+        if not ((gates == 0) | (gates == 1)).all():
+            raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
+        mask = items > 0
+        hidden = backbone.embed(items)  # (batch, time, channel)
+        for index, block in enumerate(backbone.blocks):
+            keep = gates[:, index].nonzero().squeeze(1)  # the rows that run this block
+            if len(keep) == len(items):
+                hidden = block(hidden, mask)
+            elif len(keep):
+                hidden = hidden.index_copy(0, keep, block(hidden[keep], mask[keep]))
+        return hidden
+
+
+def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
+    """Return what the policy may read: everything after `cut` becomes padding."""
+    return items if cut is None else items.masked_fill(_positions(items) > _cut_column(items, cut), 0)
+
+
+@torch.no_grad()
+def recommend(
+    model: nn.Module,
+    histories: Sequence[Sequence[int] | np.ndarray],
+    k: int,
+    *,
+    exclude_seen: bool = True,
+    length: int = 50,
+    batch_size: int = 256,
+) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
+    """The k best next items for each history.
+
+    Args:
+        model: a backbone, a SkipRec (greedy gates, skipped blocks are not run) or a baseline.
+        histories: lists of item indices 1 ... num_items, oldest first, of any lengths.
+        k: how many to recommend.
+        exclude_seen: leave out what is in the history.
+        length: how many of the last items the model reads.
+        batch_size: histories scored at once.
+
+    Returns:
+        items and scores, both (len(histories), k), best first.
+
+    Raises:
+        ValueError: if k is below 1 or larger than what can be recommended, or a history is empty.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    if empty := [row for row, history in enumerate(histories) if len(history) == 0]:
+        raise ValueError(f"history {empty[0]} is empty: a next item needs at least one item before it")
+    was_training = model.training
+    model.eval()
+    found = [(torch.empty(0, k, dtype=torch.int64), torch.empty(0, k))]
+    for start in range(0, len(histories), batch_size):
+        batch = histories[start : start + batch_size]
+        items = pad_left(batch, length)
+        where = torch.zeros_like(items, dtype=torch.bool)
+        where[:, -1] = True
+        scores = model.score_at(items, where).float()
+        if exclude_seen:
+            for row, history in zip(scores, batch):
+                row[torch.as_tensor(np.asarray(history, dtype=np.int64))] = -torch.inf
+        left = int(torch.isfinite(scores).sum(dim=1).min())
+        if k > left:
+            raise ValueError(f"k must be at most {left}, the items left to recommend, got {k}")
+        best = scores.topk(k, dim=1)
+        found.append((best.indices, best.values))
+    model.train(was_training)
+    return torch.cat([items for items, _ in found]), torch.cat([scores for _, scores in found])
+
+
+def _positions(items: Int[Tensor, "batch time"]) -> Int[Tensor, "1 time"]:
+    return torch.arange(items.shape[1], device=items.device).unsqueeze(0)
+
+
+def _cut_column(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "rows 1"]:
+    """`cut` as a column; None means that the policy reads all, so that only the last position is honest."""
+    time = items.shape[1]
+    if cut is None:
+        return torch.full((1, 1), time - 1, device=items.device)
+    if cut.shape != (len(items),):
+        raise ValueError(f"cut must hold one index per row, ({len(items)},), got {tuple(cut.shape)}")
+    if len(cut) and not (0 <= int(cut.min()) and int(cut.max()) < time):
+        raise ValueError(f"cut must lie in 0 ... {time - 1}, got {int(cut.min())} ... {int(cut.max())}")
+    return cut.unsqueeze(1)

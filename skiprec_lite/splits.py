@@ -1,0 +1,186 @@
+"""From a log of interactions to training windows, validation and test cases, without leaks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from skiprec_lite.datasets import Interactions
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Rows of item histories and, position by position, the item that came next. Built in lesson 04.
+
+    Attributes:
+        items: (row, time) int64, 0 = padding, on the left.
+        targets: (row, time) int64, the item to predict at each position, 0 = nothing is scored there.
+        cut: (row,) int64, index of the last item that a policy may read; nothing before it is scored in a test case.
+        users: (row,) int64, index of the user a row belongs to (a position in Interactions.user_ids).
+        seen: for each row the items that came before its window, oldest first.
+    """
+
+    items: Int[Tensor, "row time"]
+    targets: Int[Tensor, "row time"]
+    cut: Int[Tensor, " row"]
+    users: Int[Tensor, " row"]
+    seen: tuple[np.ndarray, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.items)
+
+    def scored(self) -> Bool[Tensor, "row time"]:
+        """Return where a prediction is scored."""
+        return self.targets > 0
+
+    def rows(self, index: Int[Tensor, " chosen"] | slice) -> "Windows":
+        """Return the chosen rows."""
+        chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
+        seen = tuple(self.seen[i] for i in chosen) if self.seen else ()
+        return Windows(self.items[index], self.targets[index], self.cut[index], self.users[index], seen)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a model is trained, chosen and judged on. Built in lesson 04.
+
+    Attributes:
+        train: windows whose every position is scored.
+        validation: cases to choose settings and epochs on.
+        test: cases to report.
+        num_items: number of different items in the whole file, indices 1 ... num_items.
+        sequences: the training items of each user (or session), oldest first: what the baselines count.
+        left_out: users without a validation row, because nothing stands before their validation items.
+    """
+
+    train: Windows
+    validation: Windows
+    test: Windows
+    num_items: int
+    sequences: tuple[np.ndarray, ...]
+    left_out: int = 0
+
+
+def user_sequences(interactions: Interactions) -> list[np.ndarray]:
+    """Each user's items, oldest first; tied timestamps stay in file order. Built in lesson 04.
+
+    Returns:
+        One int64 array of item indices per user, in the order of interactions.user_ids.
+    """
+    table = interactions.table.sort_values(["user", "timestamp"], kind="stable")
+    items = table["item"].to_numpy(dtype=np.int64, copy=True)
+    starts = np.searchsorted(table["user"].to_numpy(), np.arange(1, len(interactions.user_ids)))
+    return np.split(items, starts)
+
+
+def leave_one_out(interactions: Interactions, length: int = 50) -> Split:
+    """Last item = test, the one before = validation, the rest = training. Built in lesson 04.
+
+    A user with two items is tested but left out of validation; one with a single item only counts as popularity.
+    """
+    return last_n(interactions, n=1, length=length)
+
+
+def last_n(interactions: Interactions, n: int = 10, length: int = 50) -> Split:
+    """Each user's last n items = test, the n before = validation, the rest = training. Built in lesson 04.
+
+    Histories are fed as they were: the test history of an item holds all that came before it. The policy reads
+    only what came before the n items (`cut`), so that one row of gates serves all n. Each of the n is scored
+    with at least `length` items of context where the user has them: a row is length + n - 1 wide.
+
+    Raises:
+        ValueError: if n or length is below 1, or no user has enough items.
+    """
+    _at_least_one(n=n, length=length)
+    sequences = user_sequences(interactions)
+    width = length + n - 1
+    train = [s[: -2 * n] if len(s) > 2 * n else s[:0] if len(s) > n else s for s in sequences]
+    long = [u for u, s in enumerate(sequences) if len(s) > n]
+    longer = [u for u in long if len(sequences[u]) > 2 * n]
+    if not longer:
+        raise ValueError(f"no user has more than {2 * n} items: nothing is left to train on after two times {n}")
+    return Split(
+        train=_training_windows(train, range(len(train)), length),
+        validation=_last_positions([sequences[u][:-n] for u in longer], longer, n, width),
+        test=_last_positions([sequences[u] for u in long], long, n, width),
+        num_items=interactions.num_items,
+        sequences=tuple(s for s in train if len(s)),
+        left_out=len(long) - len(longer),
+    )
+
+
+def sessions(interactions: Interactions, length: int = 20) -> Split:
+    """Histories cut into sessions; the last is test, the one before validation. Built in lesson 04.
+
+    Sessions are cut from the end backwards without overlap; a first remainder of 3 or more items is kept. The last
+    item of a test or validation session is predicted from the session's other items, as in Chen et al. (2021).
+
+    Raises:
+        ValueError: if length is below 3, or no user has three sessions.
+    """
+    if length < 3:
+        raise ValueError(f"a session needs a length of at least 3, got {length}")
+    train, validation, test = ([], [], [])  # type: tuple[list, list, list]
+    for user, sequence in enumerate(user_sequences(interactions)):
+        pieces = [sequence[max(0, end - length) : end] for end in range(len(sequence), 0, -length)]
+        pieces = [p for p in pieces if len(p) >= 3]
+        for group, piece in zip((test, validation), pieces):
+            group.append((user, piece))
+        train += [(user, piece) for piece in reversed(pieces[2:])]
+    if not train:
+        raise ValueError(f"no user has three sessions of {length} (a first one of 3 items would do)")
+    split = [([s for _, s in group], [u for u, _ in group]) for group in (train, validation, test)]
+    return Split(
+        train=_training_windows(*split[0], length - 1),
+        validation=_last_positions(*split[1], 1, length - 1),
+        test=_last_positions(*split[2], 1, length - 1),
+        num_items=interactions.num_items,
+        sequences=tuple(split[0][0]),
+    )
+
+
+def pad_left(sequences: Sequence[np.ndarray | Sequence[int]], length: int) -> Int[Tensor, "row time"]:
+    """Stack sequences of any lengths, each cut to its last `length` items and padded with 0 on the left.
+
+    Why the left: the newest item is then always at position -1, where a prediction is read. Built in lesson 04.
+    """
+    _at_least_one(length=length)
+    rows = torch.zeros(len(sequences), length, dtype=torch.int64)
+    for row, sequence in zip(rows, sequences):
+        tail = sequence[-length:]
+        if len(tail):
+            row[length - len(tail) :] = torch.as_tensor(tail, dtype=torch.int64)
+    return rows
+
+
+def _training_windows(sequences: Sequence[np.ndarray], users: Sequence[int], length: int) -> Windows:
+    """Cut (input, next item) pairs from the end backwards, so that each item is a target once."""
+    inputs, targets, owners, seen = [], [], [], []
+    for user, sequence in zip(users, sequences):
+        for end in range(len(sequence) - 1, 0, -length):
+            start = max(0, end - length)
+            inputs.append(sequence[start:end])
+            targets.append(sequence[start + 1 : end + 1])
+            seen.append(sequence[:start])
+            owners.append(user)
+    cut = torch.full((len(inputs),), length - 1)
+    return Windows(pad_left(inputs, length), pad_left(targets, length), cut, torch.tensor(owners), tuple(seen))
+
+
+def _last_positions(sequences: Sequence[np.ndarray], users: Sequence[int], n: int, width: int) -> Windows:
+    """One row per sequence whose last n items are to be predicted, from gates that have read none of them."""
+    items = pad_left([s[:-1] for s in sequences], width)
+    targets = torch.zeros_like(items)
+    targets[:, width - n :] = torch.as_tensor(np.stack([s[-n:] for s in sequences]))
+    seen = tuple(s[: max(0, len(s) - 1 - width)] for s in sequences)
+    return Windows(items, targets, torch.full((len(items),), width - n), torch.tensor(users), seen)
+
+
+def _at_least_one(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")

@@ -1,0 +1,243 @@
+"""One fit loop for every model: a backbone alone, or a SkipRec with warm-up, gates and a cost."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from skiprec_lite.backbones import Backbone
+from skiprec_lite.evaluation import gates_of, ndcg_per_user
+from skiprec_lite.metrics import paired_difference
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Split, Windows
+
+
+@dataclass
+class History:
+    """What happened in a training run. Built in lessons 05 and 07.
+
+    Attributes:
+        epochs: one dict per epoch: epoch, loss, ndcg (validation NDCG@10, greedy gates), and for a SkipRec also
+            ndcg_sampled, keep_probability (mean of the policy's), keep_rate (share of greedy gates that keep),
+            cost (weight of the gates at the end of the epoch); candidate says whether the epoch could be chosen.
+        chosen: the epoch whose weights the model holds at the end.
+        stopped: "all epochs run", "no better for N epochs" or "interrupted".
+        note: why `chosen` is not the outcome of the usual rule, else empty.
+        behind_best: for each candidate epoch, how far its NDCG lies below the best one's and the standard error of
+            that paired difference.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    chosen: int = 0
+    stopped: str = "all epochs run"
+    note: str = ""
+    behind_best: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    epoch: int
+    blocks: float
+    ndcg: Float[Tensor, " user"]
+    weights: dict[str, Tensor]
+
+
+def fit(
+    model: Backbone | SkipRec,
+    split: Split,
+    *,
+    seed: int = 0,
+    epochs: int = 30,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.0,
+    cost: float = 0.0,
+    warmup_epochs: int = 5,
+    ramp_epochs: int = 5,
+    patience: int = 5,
+    pretrained: Backbone | None = None,
+    policy_reads: str = "up to a cut",
+    fresh: Callable[[int], Windows] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a model in place and leave it, in eval mode, with the weights of the chosen epoch.
+
+    Every position of a window is a prediction (one pass trains T of them). For a SkipRec the first `warmup_epochs`
+    run at full depth and leave the policy alone; then gates are sampled, a `cut` is drawn for each row, the policy
+    reads what stands before it, and the positions from it on are scored; cost * (mean gate) is added to the loss
+    and grows to its full size within `ramp_epochs`. Of the epochs after the ramp, those within one paired standard
+    error of the best validation NDCG@10 are as good as the best, and the one with fewest blocks is chosen.
+    Ctrl-C stops the training and keeps the choice made so far. Built in lessons 05 and 07.
+
+    Args:
+        model: a backbone or a SkipRec.
+        split: train is trained on, validation chooses the epoch; test is not looked at.
+        seed: of the order of the rows, the dropout, the cuts and the gates. Same seed, same machine: same result.
+        epochs: at most so many.
+        batch_size: windows a step.
+        learning_rate: of Adam.
+        weight_decay: decoupled, of AdamW.
+        cost: weight of the mean gate in the loss; 0 does not reward skipping.
+        warmup_epochs: for a SkipRec, epochs at full depth first.
+        ramp_epochs: for a SkipRec, epochs over which the cost grows.
+        patience: stop after so many candidate epochs without a better validation NDCG@10.
+        pretrained: two-stage training: a trained backbone of the same sizes, copied before the start; a policy
+            whose embedding has the backbone's width gets a copy of that too.
+        policy_reads: "up to a cut", or "the whole window" as in the published scheme, where the gates of early
+            positions have read the items to predict.
+        fresh: gives new training windows for each epoch (0, 1, …) in place of split.train.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: if a setting is out of range, or `pretrained` does not fit.
+        FloatingPointError: if the loss stops being finite.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    for name, setting in (("cost", cost), ("warmup_epochs", warmup_epochs), ("ramp_epochs", ramp_epochs)):
+        if not (math.isfinite(setting) and setting >= 0):
+            raise ValueError(f"{name} must be finite and at least 0, got {setting}")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError(f"learning_rate must be finite and above 0, got {learning_rate}")
+    if policy_reads not in ("up to a cut", "the whole window"):
+        raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
+    if pretrained is not None:
+        _copy_backbone(pretrained, model)
+    gated = isinstance(model, SkipRec)
+    first_candidate = warmup_epochs + ramp_epochs if gated else 0
+    history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    bar = tqdm(total=epochs * math.ceil(len(split.train) / batch_size), unit="step", disable=not progress)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for epoch in range(epochs):
+                train = split.train if fresh is None else fresh(epoch)
+                steps = math.ceil(len(train) / batch_size)
+                losses = []
+                model.train()
+                for step, rows in enumerate(torch.randperm(len(train)).split(batch_size)):
+                    gates_on = gated and epoch >= warmup_epochs
+                    since = (epoch - warmup_epochs) + (step + 1) / steps
+                    weight = cost * min(1.0, since / ramp_epochs) if ramp_epochs else cost
+                    optimizer.zero_grad()
+                    if gates_on:
+                        loss = _gated_loss(model, train.rows(rows), weight, policy_reads)
+                    else:
+                        loss = next_item_loss(model.backbone if gated else model, train.rows(rows))
+                    loss.backward()
+                    optimizer.step()
+                    losses.append(loss.item())
+                    if not math.isfinite(losses[-1]):
+                        raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch}: lower learning_rate")
+                    bar.update()
+                record = {"epoch": epoch, "loss": sum(losses) / len(losses), "candidate": epoch >= first_candidate}
+                ndcg, blocks, more = _validate(model, split.validation, warming_up=gated and epoch < warmup_epochs)
+                history.epochs.append(record | {"ndcg": float(ndcg.mean())} | more)
+                bar.set_postfix_str(f"epoch {epoch}, validation NDCG@10 {ndcg.mean():.4f}, blocks {blocks:.1f}")
+                if epoch >= first_candidate:
+                    ndcgs[epoch] = ndcg
+                    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+                    front = _keep_the_front(front, _Candidate(epoch, blocks, ndcg, weights))
+                    if epoch - max(front, key=lambda c: c.ndcg.mean()).epoch >= patience:
+                        history.stopped = f"no better for {patience} epochs"
+                        break
+    except KeyboardInterrupt:
+        history.stopped = "interrupted"
+    finally:
+        bar.close()
+    model.eval()
+    if front:
+        chosen = choose(front)
+        model.load_state_dict(chosen.weights)
+        history.chosen = chosen.epoch
+        best = max(front, key=lambda c: c.ndcg.mean())
+        history.behind_best = {e: tuple(paired_difference(best.ndcg, n)) for e, n in ndcgs.items()}
+    else:
+        history.chosen = len(history.epochs) - 1
+        history.note = "stopped before the ramp ended: the last weights are kept, no epoch was chosen"
+    return history
+
+
+def next_item_loss(model: Backbone, batch: Windows) -> Float[Tensor, ""]:
+    """Cross-entropy over all items, mean over every scored position of the batch. Built in lesson 05.
+
+    Source: Yuan et al. (2019), eq. 5, with the full softmax.
+    """
+    scored = batch.scored()
+    return F.cross_entropy(model.score_at(batch.items, scored), batch.targets[scored])
+
+
+def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
+    """Draw a cut for each row, uniform over its real positions. Built in lesson 07."""
+    real = (items > 0).sum(dim=1)
+    first = items.shape[1] - real  # padding stands on the left
+    return first + (torch.rand(len(items)) * real).long().clamp_max(real - 1)
+
+
+def _gated_loss(model: SkipRec, batch: Windows, weight: float, policy_reads: str) -> Float[Tensor, ""]:
+    scored = batch.scored()
+    cut = None
+    if policy_reads == "up to a cut":
+        cut = draw_cut(batch.items)
+        scored &= torch.arange(scored.shape[1]) >= cut.unsqueeze(1)
+    gates = model.gates(batch.items, cut, sample=True)
+    hidden = model.backbone.encode(batch.items, gates)
+    return F.cross_entropy(model.backbone.score(hidden[scored]), batch.targets[scored]) + weight * gates.mean()
+
+
+@torch.no_grad()
+def _validate(
+    model: Backbone | SkipRec, cases: Windows, *, warming_up: bool
+) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
+    """NDCG@10 per user, the mean number of blocks that a user runs, and what only a SkipRec has to record."""
+    model.eval()
+    if not isinstance(model, SkipRec):
+        return ndcg_per_user(model, cases), float(len(model.blocks)), {}
+    if warming_up:
+        return ndcg_per_user(model.backbone, cases), float(len(model.backbone.blocks)), {}
+    greedy, sampled = gates_of(model, cases), gates_of(model, cases, sample=True)
+    keep = torch.softmax(model.gate_logits(cases.items, cases.cut), dim=-1)[..., 0]
+    more = {
+        "ndcg_sampled": float(ndcg_per_user(model, cases, gates=sampled).mean()),
+        "keep_probability": float(keep.mean()),
+        "keep_rate": float(greedy.mean()),
+    }
+    return ndcg_per_user(model, cases, gates=greedy), float(greedy.sum(dim=1).mean()), more
+
+
+def _keep_the_front(front: list[_Candidate], new: _Candidate) -> list[_Candidate]:
+    """Candidates that no other one beats or equals in both quality and blocks: only these can be chosen."""
+
+    def beats(a: _Candidate, b: _Candidate) -> bool:
+        return bool(a.ndcg.mean() >= b.ndcg.mean()) and a.blocks <= b.blocks
+
+    if any(beats(old, new) for old in front):
+        return front
+    return [old for old in front if not beats(new, old)] + [new]
+
+
+def choose(front: list[_Candidate]) -> _Candidate:
+    """Among those within one paired standard error of the best NDCG, the one with fewest blocks."""
+    best = max(front, key=lambda c: c.ndcg.mean())
+
+    def as_good(c: _Candidate) -> bool:
+        behind, error = paired_difference(best.ndcg, c.ndcg)
+        return behind <= error
+
+    return min((c for c in front if as_good(c)), key=lambda c: (c.blocks, -c.ndcg.mean()))
+
+
+def _copy_backbone(pretrained: Backbone, model: Backbone | SkipRec) -> None:
+    target = model.backbone if isinstance(model, SkipRec) else model
+    if pretrained.sizes != target.sizes:
+        raise ValueError(f"the pre-trained backbone has sizes {pretrained.sizes}, the model {target.sizes}")
+    target.load_state_dict(pretrained.state_dict())
+    if isinstance(model, SkipRec) and model.policy.embedding.weight.shape == pretrained.embedding.weight.shape:
+        model.policy.embedding.load_state_dict(pretrained.embedding.state_dict())
