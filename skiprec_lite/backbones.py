@@ -12,7 +12,29 @@ from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.splits import Split
 
 
-class Backbone(nn.Module):
+class NextItemModel(nn.Module):
+    """What can be evaluated and asked for recommendations: it scores all items at chosen positions."""
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row.
+
+        Args:
+            items: item indices, 0 = padding on the left.
+            where: the positions to score.
+            cut: index of the last item that a policy may read in each row; models without a policy ignore it.
+
+        Returns:
+            One row per chosen position, one column per item; column 0 (padding) at -inf.
+        """
+        raise NotImplementedError
+
+
+class Backbone(NextItemModel):
     """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 05.
 
     A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__,
@@ -70,9 +92,12 @@ class Backbone(nn.Module):
         return self.score(self.encode(items, gates))
 
     def score_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row; `cut` is for models with a policy."""
+        """Score only the positions where `where` is True, row by row."""
         return self.score(self.encode(items)[where])
 
 
@@ -91,6 +116,8 @@ class NextItNet(Backbone):
 
     Source: Yuan et al. (2019), NextItNet; Chen et al. (2021), section "NextItNet+".
     """
+
+    padding_score: Tensor
 
     def __init__(
         self,
@@ -129,8 +156,23 @@ class NextItNet(Backbone):
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
 
 
-class Popularity(nn.Module):
-    """Score each item by the log of its share of the training interactions, whatever the history. Built in lesson 04."""
+class _Counting(NextItemModel):
+    """A model without a hidden state: what it scores depends on the present item at most."""
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self(items[where].unsqueeze(0)).squeeze(0)
+
+
+class Popularity(_Counting):
+    """Score each item by the log of its share of the training interactions. Built in lesson 04."""
+
+    share: Tensor
 
     def __init__(self, split: Split) -> None:
         super().__init__()
@@ -142,19 +184,17 @@ class Popularity(nn.Module):
         check_items(items, len(self.share) - 1)
         return self.share.log().expand(*items.shape, -1)
 
-    def score_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self(items[where].unsqueeze(0)).squeeze(0)
 
-
-class MarkovChain(nn.Module):
+class MarkovChain(_Counting):
     """First-order Markov chain: score the next item by what followed the present one. Built in lesson 04.
 
     p(j | i) = (count(i -> j) + strength * share(j)) / (count(i -> anything) + strength): the counts back off to
     popularity where they are few. Scores are log p.
     """
+
+    next_items: Tensor
+    counts: Tensor
+    starts: Tensor
 
     def __init__(self, split: Split, strength: float = 10.0) -> None:
         super().__init__()
@@ -173,7 +213,7 @@ class MarkovChain(nn.Module):
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position."""
         check_items(items, len(self.popularity.share) - 1)
-        share = self.popularity.share
+        share: Tensor = self.popularity.share
         flat = items.reshape(-1)
         begin, length = self.starts[flat], self.starts[flat + 1] - self.starts[flat]
         row = torch.repeat_interleave(torch.arange(len(flat)), length)  # one entry per stored transition
@@ -182,12 +222,6 @@ class MarkovChain(nn.Module):
         weight[row, self.next_items[entry]] += self.counts[entry]
         total = torch.zeros(len(flat), dtype=share.dtype).index_add_(0, row, self.counts[entry].to(share.dtype))
         return (weight / (total + self.strength).unsqueeze(-1)).log().reshape(*items.shape, -1)
-
-    def score_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self(items[where].unsqueeze(0)).squeeze(0)
 
 
 def item_embedding(num_items: int, channels: int) -> nn.Embedding:
@@ -205,5 +239,5 @@ def item_embedding(num_items: int, channels: int) -> nn.Embedding:
 
 def check_items(items: Int[Tensor, "batch time"], num_items: int) -> None:
     """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items."""
-    if items.numel() and not (0 <= int(items.min()) and int(items.max()) <= num_items):
+    if items.numel() and (int(items.min()) < 0 or int(items.max()) > num_items):
         raise ValueError(f"items must lie in 0 ... {num_items}, got {int(items.min())} ... {int(items.max())}")

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 class CausalConv1d(nn.Module):
     """Dilated convolution over time that reads only the present and the past. Built in lesson 05.
 
-    y[t] = bias + sum over j of W_j x[t - j * dilation], with x = 0 before the start (left padding of
-    (kernel_size - 1) * dilation). The weight has nn.Conv1d's layout, (channels, channels, kernel_size), last tap = present.
+    y[t] = bias + sum over j of W_j x[t - j * dilation], with x = 0 before the start. The weight has nn.Conv1d's
+    layout, (channels, channels, kernel_size); its last tap is the present.
 
     Source: van den Oord et al. (2016), WaveNet; Yuan et al. (2019), NextItNet, section 3.2.
     """

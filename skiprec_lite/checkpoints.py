@@ -33,8 +33,8 @@ def save(model: nn.Module, path: Path | str, **notes: object) -> None:
         raise FileNotFoundError(f"no such folder: {path.parent}")
     header = {"format": FORMAT, "model": json.dumps(_describe(model)), "notes": json.dumps(notes)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    if (weight := tensors.get(name := _output_weight(model))) is not None and _tied(model):
-        del tensors[name], weight  # it is the embedding's own
+    for shared in _shared(model):
+        del tensors[shared]
     handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     os.close(handle)
     try:
@@ -57,8 +57,7 @@ def load(path: Path | str) -> NextItNet | SkipRec:
         described = json.loads(header["model"])
         model = _build(described)
         tensors = load_file(path)
-        if _tied(model):
-            tensors[_output_weight(model)] = tensors[_output_weight(model).replace("output_weight", "embedding.weight")]
+        tensors |= {name: tensors[first] for name, first in _shared(model).items()}
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
         raise ValueError(f"{path}: the header does not describe what the file holds ({error})") from error
@@ -102,14 +101,13 @@ def _build(described: dict) -> NextItNet | SkipRec:
     if described["kind"] == "NextItNet":
         return NextItNet(**described["sizes"])
     if described["kind"] == "SkipRec":
-        return SkipRec(_build(described["backbone"]), PolicyNetwork(**described["policy"]), tau=described["tau"])
+        backbone = NextItNet(**described["backbone"]["sizes"])
+        return SkipRec(backbone, PolicyNetwork(**described["policy"]), tau=described["tau"])
     raise ValueError(f"unknown kind of model {described['kind']!r}")
 
 
-def _output_weight(model: nn.Module) -> str:
-    return "backbone.output_weight" if isinstance(model, SkipRec) else "output_weight"
-
-
-def _tied(model: nn.Module) -> bool:
-    backbone = model.backbone if isinstance(model, SkipRec) else model
-    return backbone.sizes["tied"]
+def _shared(model: nn.Module) -> dict[str, str]:
+    """Names of tensors that are another one's own, and that one's name: safetensors keeps each only once."""
+    backbone, prefix = (model.backbone, "backbone.") if isinstance(model, SkipRec) else (model, "")
+    tied = bool(getattr(backbone, "sizes", {}).get("tied"))
+    return {f"{prefix}output_weight": f"{prefix}embedding.weight"} if tied else {}

@@ -18,7 +18,9 @@ def claim(sentence: str, condition: bool | np.bool_ | torch.Tensor) -> None:
     """
     if isinstance(condition, torch.Tensor):
         if condition.dtype != torch.bool or condition.dim() != 0:
-            raise TypeError(f"a claim needs a single bool, got a {condition.dtype} tensor of shape {tuple(condition.shape)}")
+            raise TypeError(
+                f"a claim needs a single bool, got a {condition.dtype} tensor of shape {tuple(condition.shape)}"
+            )
     elif not isinstance(condition, (bool, np.bool_)):
         raise TypeError(f"a claim needs a single bool, got {type(condition).__name__}")
     if not condition:

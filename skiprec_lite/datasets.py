@@ -67,7 +67,9 @@ def load_movielens(name: str = "100k", root: Path | str | None = None) -> Intera
         raise ValueError(f"MovieLens comes as '100k' here, got {name!r}")
     ratings, films = downloads.fetch_movielens_100k(root)
     ratings = ratings.rename(columns={"user": "user_id", "item": "item_id"})
-    return _index(ratings, titles=dict(zip(films["item"], films["title"])), genres=dict(zip(films["item"], films["genres"])))
+    return _index(
+        ratings, titles=dict(zip(films["item"], films["title"])), genres=dict(zip(films["item"], films["genres"]))
+    )
 
 
 def read_interactions(path: Path | str) -> Interactions:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +64,9 @@ def _put_in_place(folder: Path) -> None:
             ratings, films = source()
             break
         except (OSError, ValueError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError) as error:
-            problems.append(f"{name}: {str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}")
+            problems.append(
+                f"{name}: {str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}"
+            )
     else:
         raise ConnectionError(
             f"MovieLens-100K is not in {folder} and could not be fetched ({'; '.join(problems)}). "
@@ -93,7 +94,9 @@ def _from_grouplens() -> tuple[pd.DataFrame, pd.DataFrame]:
         )
         with zipfile.ZipFile(archive) as files:
             ratings = pd.read_csv(files.open("ml-100k/u.data"), sep="\t", names=["user", "item", "rating", "timestamp"])
-            raw = pd.read_csv(files.open("ml-100k/u.item"), sep="|", encoding="latin-1", header=None, keep_default_na=False)
+            raw = pd.read_csv(
+                files.open("ml-100k/u.item"), sep="|", encoding="latin-1", header=None, keep_default_na=False
+            )
     genres = ["|".join(name for name, flag in zip(GENRES, row) if flag) for row in raw.iloc[:, 5:].to_numpy()]
     return ratings, pd.DataFrame({"item": raw[0], "title": raw[1].map(_one_spelling), "genres": genres})
 

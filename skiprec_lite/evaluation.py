@@ -1,19 +1,22 @@
 """Scores under a protocol: every case of a split is ranked among all items."""
 
+import statistics
+import time
 from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from skiprec_lite import metrics
+from skiprec_lite.backbones import NextItemModel
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Windows
 
 
 @torch.no_grad()
 def rank_cases(
-    model: nn.Module,
+    model: NextItemModel,
     cases: Windows,
     *,
     exclude_seen: bool = False,
@@ -34,14 +37,19 @@ def rank_cases(
 
     Raises:
         ValueError: if a score is NaN.
+        TypeError: if gates are given for a model that has none.
     """
     was_training = model.training
     model.eval()
     ranks = [torch.empty(0, dtype=torch.int64)]
     for batch, index in _batches(cases, batch_size):
         where = batch.scored()
-        given = {} if gates is None else {"gates": gates[index]}
-        scores = model.score_at(batch.items, where, batch.cut, **given)
+        if gates is None:
+            scores = model.score_at(batch.items, where, batch.cut)
+        elif isinstance(model, SkipRec):
+            scores = model.score_at(batch.items, where, batch.cut, gates[index])
+        else:
+            raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
         if exclude_seen:
             _rule_out_the_past(scores, batch)
         ranks.append(metrics.rank_of_target(scores, batch.targets[where]))
@@ -50,7 +58,7 @@ def rank_cases(
 
 
 def evaluate(
-    model: nn.Module,
+    model: NextItemModel,
     cases: Windows,
     ks: Sequence[int] = (5, 10, 20),
     *,
@@ -91,10 +99,15 @@ def mean_per_user(values: Float[Tensor, " scored"], cases: Windows) -> Float[Ten
 
 
 def ndcg_per_user(
-    model: nn.Module, cases: Windows, k: int = 10, *, gates: Float[Tensor, "row block"] | None = None
+    model: NextItemModel,
+    cases: Windows,
+    k: int = 10,
+    *,
+    exclude_seen: bool = False,
+    gates: Float[Tensor, "row block"] | None = None,
 ) -> Float[Tensor, " user"]:
-    """NDCG@k of each user, all items ranked, seen ones included. Built in lesson 04."""
-    return mean_per_user(metrics.ndcg(rank_cases(model, cases, gates=gates), k), cases)
+    """NDCG@k of each user, all items ranked, their own past ruled out or not. Built in lesson 04."""
+    return mean_per_user(metrics.ndcg(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), k), cases)
 
 
 @torch.no_grad()
@@ -117,3 +130,29 @@ def _rule_out_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) 
         scores[line, batch.items[r, : t + 1]] = -torch.inf
         if batch.seen:
             scores[line, torch.from_numpy(batch.seen[r])] = -torch.inf
+
+
+@torch.no_grad()
+def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repeats: int = 9) -> dict[str, float]:
+    """Measure the next-item scores of one batch: all blocks run, and only the kept ones. Built in lesson 09.
+
+    The two are timed in turn, so that a machine whose speed drifts treats them alike; the policy's own time counts
+    for the second.
+
+    Args:
+        model: a SkipRec in eval mode.
+        items: the batch.
+        repeats: how often each is timed.
+
+    Returns:
+        {"full": …, "skipped": …}, medians in seconds.
+    """
+    where = torch.zeros_like(items, dtype=torch.bool)
+    where[:, -1] = True
+    seconds: dict[str, list[float]] = {"full": [], "skipped": []}
+    for _ in range(repeats + 1):
+        for name, scorer in (("full", model.backbone), ("skipped", model)):
+            start = time.perf_counter()
+            scorer.score_at(items, where)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(found[1:]) for name, found in seconds.items()}  # the first one warms up

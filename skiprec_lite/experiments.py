@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
 
 from skiprec_lite import checkpoints
-from skiprec_lite.backbones import MarkovChain, NextItNet, Popularity
+from skiprec_lite.backbones import MarkovChain, NextItemModel, NextItNet, Popularity
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import evaluate, gates_of, ndcg_per_user
 from skiprec_lite.policy import PolicyNetwork
@@ -22,7 +22,9 @@ from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, last_n, leave_one_out
 from skiprec_lite.training import History, fit
 
-RESULTS = Path(__file__).resolve().parent.parent / "data" / "results"
+DATA = Path(__file__).resolve().parent.parent / "data"
+RESULTS = DATA / "results"
+COURSE_WEIGHTS = DATA / "weights" / "skiprec_ml100k.safetensors"
 PROTOCOLS: dict[str, Callable[[Interactions], Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
 
 
@@ -43,44 +45,106 @@ class Run:
         return json.dumps({"backbone": self.backbone, "policy": self.policy, "training": self.training}, sort_keys=True)
 
 
-TIED = {"tied": True, "dropout": 0.5, "embedding_dropout": 0.2}
+# Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
+CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.2, "tied": True}
+CHOSEN_POLICY: dict = {"keep_bias": 1.0}
+STATIC_BLOCKS = (1, 2)  # the mean number that SkipRec keeps, rounded down and up
+CHOSEN_TRAINING: dict = {"epochs": 40, "cost": 0.5, "warmup_epochs": 8, "ramp_epochs": 8}
+
+
+def chosen_run(
+    *,
+    name: str = "train",
+    full_depth: bool = False,
+    blocks: int = 8,
+    channels: int = 64,
+    protocol: str = "last_n",
+    seed: int = 0,
+    **training: object,
+) -> Run:
+    """Describe a run with the settings chosen on validation, but for what is given.
+
+    Raises:
+        ValueError: if there is not at least one block.
+    """
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1, got {blocks}")
+    backbone = CHOSEN_BACKBONE | {"channels": channels, "dilations": [(1, 4)[i % 2] for i in range(blocks)]}
+    settings = CHOSEN_TRAINING | training
+    if full_depth:
+        return Run(name, "nextitnet", protocol, seed, backbone, {}, {"epochs": settings["epochs"]})
+    return Run(name, "skiprec", protocol, seed, backbone, CHOSEN_POLICY, settings)
 
 
 def _search() -> list[Run]:
     """At most 20 trials, judged on validation only: first the backbone at full depth, then the policy on the best."""
-    full = [
+    tied = {"tied": True, "dropout": 0.5, "embedding_dropout": 0.2}
+    full: list[tuple[dict, dict]] = [
         ({"dropout": 0.3}, {}),
         ({"dropout": 0.5}, {}),
         ({"dropout": 0.3, "tied": True}, {}),
         ({"dropout": 0.5, "tied": True}, {}),
-        (TIED, {}),
-        (TIED | {"embedding_dropout": 0.4}, {}),
-        (TIED | {"dropout": 0.3}, {}),
-        (TIED, {"learning_rate": 2e-3}),
-        (TIED, {"learning_rate": 5e-4}),
-        (TIED, {"weight_decay": 0.1}),
+        (tied, {}),
+        (tied | {"embedding_dropout": 0.4}, {}),
+        (tied | {"dropout": 0.3}, {}),
+        (tied, {"learning_rate": 2e-3}),
+        (tied, {"learning_rate": 5e-4}),
+        (tied, {"weight_decay": 0.1}),
     ]
+    full.append((tied | {"embedding_dropout": 0.4}, {"learning_rate": 2e-3}))
+    schedule = {"warmup_epochs": 10, "ramp_epochs": 6}
+    skip: list[tuple[dict, dict]] = [
+        ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.5}),
+        ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.2}),
+        ({"keep_bias": 1.0}, {"learning_rate": 1e-3, "cost": 0.5}),
+    ]
+    best = tied | {"embedding_dropout": 0.4}
     return [
         Run(f"full {i}", "nextitnet", backbone=backbone, training={"epochs": 40, **training})
         for i, (backbone, training) in enumerate(full)
+    ] + [
+        Run(f"skip {i}", "skiprec", backbone=best, policy=policy, training={"epochs": 50, **schedule, **training})
+        for i, (policy, training) in enumerate(skip)
     ]
 
 
-EXPERIMENTS: dict[str, Callable[[], list[Run]]] = {"search": _search}
+def _quality() -> list[Run]:
+    """Models of the same data and effort: counting, full depth, static shallow nets, SkipRec; three seeds each."""
+    runs = [Run(name, name) for name in ("popularity", "markov")]
+    for seed in range(3):
+        runs += [
+            chosen_run(name=f"full depth, seed {seed}", full_depth=True, seed=seed),
+            chosen_run(name=f"SkipRec, seed {seed}", seed=seed),
+            *(chosen_run(name=f"{n} blocks, seed {seed}", full_depth=True, blocks=n, seed=seed) for n in STATIC_BLOCKS),
+        ]
+    runs += [Run(f"{name}, leave one out", name, "leave_one_out") for name in ("popularity", "markov")]
+    runs += [
+        chosen_run(name="full depth, leave one out", full_depth=True, protocol="leave_one_out"),
+        chosen_run(name="SkipRec, leave one out", protocol="leave_one_out"),
+    ]
+    return runs
 
 
-def build(run: Run, split: Split) -> nn.Module:
-    """Make the model that a run describes, its weights drawn from the run's seed."""
+EXPERIMENTS: dict[str, Callable[[], list[Run]]] = {"search": _search, "quality": _quality}
+
+
+def build(run: Run, split: Split) -> NextItemModel:
+    """Make the model that a run describes."""
     if run.model == "popularity":
         return Popularity(split)
     if run.model == "markov":
         return MarkovChain(split)
+    return build_network(run, split.num_items)
+
+
+def build_network(run: Run, num_items: int, *, tau: float = 10.0) -> NextItNet | SkipRec:
+    """Make the backbone or the SkipRec that a run describes, its weights drawn from the run's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        backbone = NextItNet(split.num_items, **run.backbone)
+        backbone = NextItNet(num_items, **run.backbone)
         if run.model == "nextitnet":
             return backbone
-        return SkipRec(backbone, PolicyNetwork(split.num_items, len(backbone.blocks), **run.policy))
+        return SkipRec(backbone, PolicyNetwork(num_items, len(backbone.blocks), **run.policy), tau=tau)
 
 
 def run_experiment(name: str, *, folder: Path = RESULTS, progress: bool = True) -> pd.DataFrame:
@@ -118,16 +182,35 @@ def run_experiment(name: str, *, folder: Path = RESULTS, progress: bool = True) 
     return pd.read_csv(table)
 
 
+def check(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
+    """Run the smallest row of a table again and compare its NDCG@10.
+
+    Raises:
+        ValueError: if the table has no such row, or the two differ by more than 0.001.
+    """
+    smallest = {"search": "full 0", "quality": "markov"}[name]
+    (run,) = (r for r in EXPERIMENTS[name]() if r.name == smallest)
+    column = "validation ndcg@10" if name == "search" else "ndcg@10"
+    table = pd.read_csv(folder / f"{name}.csv").set_index("run")
+    if smallest not in table.index:
+        raise ValueError(f"{name}.csv has no row {smallest!r} yet")
+    row, _, _ = execute(run, PROTOCOLS[run.protocol](load_movielens()), test=name != "search")
+    found = {"run": smallest, "found": row[column], "in the table": float(table[column][smallest])}
+    if abs(found["found"] - found["in the table"]) > 1e-3:
+        raise ValueError(f"{name}, row {smallest!r}: found {found['found']}, the table says {found['in the table']}")
+    return found
+
+
 def execute(
     run: Run, split: Split, *, test: bool = True, progress: bool = True
-) -> tuple[dict[str, object], torch.Tensor | None, nn.Module]:
+) -> tuple[dict[str, Any], torch.Tensor | None, NextItemModel]:
     """Train and judge one run; `test=False` looks at validation only, as a search for settings must."""
     start = time.perf_counter()
     model, history = build(run, split), History()
     if isinstance(model, NextItNet | SkipRec):
         history = fit(model, split, seed=run.seed, progress=progress, **run.training)
     seconds = time.perf_counter() - start
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "run": run.name, "model": run.model, "dataset": "ml-100k", "protocol": run.protocol, "seed": run.seed,
         "settings": run.settings(),
         "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
@@ -142,13 +225,14 @@ def execute(
     elif isinstance(model, NextItNet):
         row |= {"blocks": len(model.blocks), "patterns": 1}
     row |= {
-        "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped, "seconds": round(seconds, 1),
-        "threads": torch.get_num_threads(), "version": _commit(), "date": datetime.date.today().isoformat(),
+        "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
+        "seconds": round(seconds, 1), "threads": torch.get_num_threads(), "version": _commit(),
+        "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     return row, ndcg_per_user(model, split.test) if test else None, model
 
 
-def _append(path: Path, row: dict[str, object]) -> None:
+def _append(path: Path, row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:

@@ -7,9 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def rank_of_target(
-    scores: Float[Tensor, "*batch columns"], targets: Int[Tensor, "*batch"]
-) -> Int[Tensor, "*batch"]:
+def rank_of_target(scores: Float[Tensor, "*batch columns"], targets: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
     """Rank of the true item among all items, 1 = best; ties count against it. Built in lesson 04.
 
     Args:
@@ -27,7 +25,7 @@ def rank_of_target(
     if torch.isnan(scores).any():
         raise ValueError("scores hold NaN: a position before the cut, or a model that diverged, cannot be ranked")
     num_items = scores.shape[-1] - 1
-    if targets.numel() and not (1 <= int(targets.min()) and int(targets.max()) <= num_items):
+    if targets.numel() and (int(targets.min()) < 1 or int(targets.max()) > num_items):
         raise ValueError(f"targets must lie in 1 ... {num_items}, got {int(targets.min())} ... {int(targets.max())}")
     of_target = scores.gather(-1, targets.unsqueeze(-1))
     return (scores[..., 1:] >= of_target).sum(dim=-1)

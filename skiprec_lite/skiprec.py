@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from skiprec_lite.backbones import Backbone
+from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.gumbel import check_temperature, gumbel_softmax
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.splits import pad_left
 
 
-class SkipRec(nn.Module):
+class SkipRec(NextItemModel):
     """User-adaptive depth: the policy's gates decide which residual blocks of the backbone a user runs.
 
     Gates are sampled (straight-through Gumbel-Softmax) in training mode and greedy in eval mode; the paper samples
@@ -134,7 +134,7 @@ def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None)
 
 @torch.no_grad()
 def recommend(
-    model: nn.Module,
+    model: NextItemModel,
     histories: Sequence[Sequence[int] | np.ndarray],
     k: int,
     *,
@@ -194,6 +194,6 @@ def _cut_column(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | N
         return torch.full((1, 1), time - 1, device=items.device)
     if cut.shape != (len(items),):
         raise ValueError(f"cut must hold one index per row, ({len(items)},), got {tuple(cut.shape)}")
-    if len(cut) and not (0 <= int(cut.min()) and int(cut.max()) < time):
+    if len(cut) and (int(cut.min()) < 0 or int(cut.max()) >= time):
         raise ValueError(f"cut must lie in 0 ... {time - 1}, got {int(cut.min())} ... {int(cut.max())}")
     return cut.unsqueeze(1)

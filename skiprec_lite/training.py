@@ -1,18 +1,18 @@
 """One fit loop for every model: a backbone alone, or a SkipRec with warm-up, gates and a cost."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
-from skiprec_lite.metrics import paired_difference
+from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows
 
@@ -32,11 +32,11 @@ class History:
             that paired difference.
     """
 
-    epochs: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[dict[str, float | int | bool]] = field(default_factory=list)
     chosen: int = 0
     stopped: str = "all epochs run"
     note: str = ""
-    behind_best: dict[int, tuple[float, float]] = field(default_factory=dict)
+    behind_best: dict[int, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def fit(
         raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
     if pretrained is not None:
         _copy_backbone(pretrained, model)
-    gated = isinstance(model, SkipRec)
-    first_candidate = warmup_epochs + ramp_epochs if gated else 0
+    backbone, policy_model = (model.backbone, model) if isinstance(model, SkipRec) else (model, None)
+    first_candidate = warmup_epochs + ramp_epochs if policy_model else 0
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     bar = tqdm(total=epochs * math.ceil(len(split.train) / batch_size), unit="step", disable=not progress)
@@ -123,14 +123,13 @@ def fit(
                 losses = []
                 model.train()
                 for step, rows in enumerate(torch.randperm(len(train)).split(batch_size)):
-                    gates_on = gated and epoch >= warmup_epochs
                     since = (epoch - warmup_epochs) + (step + 1) / steps
                     weight = cost * min(1.0, since / ramp_epochs) if ramp_epochs else cost
                     optimizer.zero_grad()
-                    if gates_on:
-                        loss = _gated_loss(model, train.rows(rows), weight, policy_reads)
+                    if policy_model and epoch >= warmup_epochs:
+                        loss = _gated_loss(policy_model, train.rows(rows), weight, policy_reads)
                     else:
-                        loss = next_item_loss(model.backbone if gated else model, train.rows(rows))
+                        loss = next_item_loss(backbone, train.rows(rows))
                     loss.backward()
                     optimizer.step()
                     losses.append(loss.item())
@@ -138,7 +137,8 @@ def fit(
                         raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch}: lower learning_rate")
                     bar.update()
                 record = {"epoch": epoch, "loss": sum(losses) / len(losses), "candidate": epoch >= first_candidate}
-                ndcg, blocks, more = _validate(model, split.validation, warming_up=gated and epoch < warmup_epochs)
+                warming_up = epoch < warmup_epochs
+                ndcg, blocks, more = _validate(backbone if warming_up else model, split.validation)
                 history.epochs.append(record | {"ndcg": float(ndcg.mean())} | more)
                 bar.set_postfix_str(f"epoch {epoch}, validation NDCG@10 {ndcg.mean():.4f}, blocks {blocks:.1f}")
                 if epoch >= first_candidate:
@@ -158,7 +158,7 @@ def fit(
         model.load_state_dict(chosen.weights)
         history.chosen = chosen.epoch
         best = max(front, key=lambda c: c.ndcg.mean())
-        history.behind_best = {e: tuple(paired_difference(best.ndcg, n)) for e, n in ndcgs.items()}
+        history.behind_best = {e: paired_difference(best.ndcg, n) for e, n in ndcgs.items()}
     else:
         history.chosen = len(history.epochs) - 1
         history.note = "stopped before the ramp ended: the last weights are kept, no epoch was chosen"
@@ -193,18 +193,14 @@ def _gated_loss(model: SkipRec, batch: Windows, weight: float, policy_reads: str
 
 
 @torch.no_grad()
-def _validate(
-    model: Backbone | SkipRec, cases: Windows, *, warming_up: bool
-) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
+def _validate(model: Backbone | SkipRec, cases: Windows) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
     """NDCG@10 per user, the mean number of blocks that a user runs, and what only a SkipRec has to record."""
     model.eval()
     if not isinstance(model, SkipRec):
         return ndcg_per_user(model, cases), float(len(model.blocks)), {}
-    if warming_up:
-        return ndcg_per_user(model.backbone, cases), float(len(model.backbone.blocks)), {}
     greedy, sampled = gates_of(model, cases), gates_of(model, cases, sample=True)
     keep = torch.softmax(model.gate_logits(cases.items, cases.cut), dim=-1)[..., 0]
-    more = {
+    more: dict[str, float] = {
         "ndcg_sampled": float(ndcg_per_user(model, cases, gates=sampled).mean()),
         "keep_probability": float(keep.mean()),
         "keep_rate": float(greedy.mean()),

@@ -1,0 +1,317 @@
+"""The command line: python -m skiprec_lite data | train | evaluate | recommend | experiment | bench."""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skiprec_lite import checkpoints, downloads, experiments
+from skiprec_lite.backbones import MarkovChain, NextItNet
+from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
+from skiprec_lite.evaluation import evaluate, gates_of, inference_seconds, ndcg_per_user
+from skiprec_lite.metrics import mean_and_error, paired_difference
+from skiprec_lite.skiprec import SkipRec, recommend
+from skiprec_lite.splits import Split, pad_left, user_sequences
+from skiprec_lite.training import fit, next_item_loss
+
+OPEN_THE_COURSE = "python -m jupyter lab notebooks/00_start_here.ipynb"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a reader's mistake ends in one line on stderr and status 1 (2 for usage)."""
+    options = _parser().parse_args(arguments)
+    try:
+        found = options.run(options)
+    except (ValueError, TypeError, OSError, ArithmeticError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    if options.json:
+        print(json.dumps(found))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m skiprec_lite",
+        description="SkipRec from scratch: a recommender that chooses its depth per user.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text, formatter_class=_Defaults)
+        added.set_defaults(run=run)
+        added.add_argument("--json", action="store_true", help="print the result as one line of JSON, nothing else")
+        return added
+
+    def reads_data(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--data", type=Path, help="your own .inter, .csv or .txt file in place of MovieLens-100K")
+
+    def reads_model(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--model", type=Path, help="weights to load (default: the last ones trained here, else those of the course)"
+        )
+
+    verb("data", _data, "Fetch MovieLens-100K if it is not there yet, check it, and say where it is.")
+
+    added = verb("train", _train, "Train SkipRec, and show what it learnt to skip.")
+    reads_data(added)
+    added.add_argument("--full-depth", action="store_true", help="train the backbone alone, without a policy")
+    added.add_argument("--protocol", choices=sorted(experiments.PROTOCOLS), default="last_n", help="what is held out")
+    added.add_argument("--blocks", type=int, default=8, help="residual blocks; dilations 1 and 4 in turn")
+    added.add_argument("--channels", type=int, default=64, help="width of the backbone")
+    chosen = experiments.CHOSEN_TRAINING
+    added.add_argument("--epochs", type=int, default=chosen["epochs"], help="at most so many epochs")
+    added.add_argument("--cost", type=float, default=chosen["cost"], help="weight of the mean gate in the loss")
+    added.add_argument("--tau", type=float, default=10.0, help="temperature of the gates' gradient")
+    added.add_argument("--seed", type=int, default=0, help="of weights, batches and gates")
+    added.add_argument("--output", type=Path, help="where to write the weights (default: runs/ in the data folder)")
+
+    added = verb("evaluate", _evaluate, "Judge trained weights on held-out items.")
+    reads_data(added)
+    reads_model(added)
+    added.add_argument("--protocol", choices=sorted(experiments.PROTOCOLS), default="last_n", help="what is held out")
+    added.add_argument("--exclude-seen", action="store_true", help="take a user's own past out of the ranking")
+
+    added = verb("recommend", _recommend, "Show a user's last films, what to watch next, and the blocks kept for them.")
+    reads_data(added)
+    reads_model(added)
+    added.add_argument("--user", default="42", help="the user's id in the data")
+    added.add_argument("-k", type=int, default=10, help="how many items")
+    added.add_argument("--include-seen", action="store_true", help="also recommend what the user has met already")
+
+    added = verb("experiment", _experiment, "Run what is missing of one of the long experiments behind the lessons.")
+    added.add_argument("name", choices=sorted(experiments.EXPERIMENTS), help="which one")
+    added.add_argument("--check", action="store_true", help="run its smallest row again and compare, in 20 s")
+    added.add_argument("--folder", type=Path, default=experiments.RESULTS, help="where the tables are")
+
+    added = verb("bench", _bench, "Time an epoch of training, and inference with all blocks against the kept ones.")
+    reads_model(added)
+    added.add_argument("--threads", type=int, default=1, help="threads torch may use")
+    added.add_argument("--repeats", type=int, default=9, help="how often inference is timed")
+    return parser
+
+
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, True) else super()._get_help_string(action)
+
+
+def _data(options: argparse.Namespace) -> dict[str, Any]:
+    data = load_movielens()
+    folder = downloads.data_folder() / "ml-100k"
+    found = {
+        "folder": str(folder),
+        "interactions": len(data.table),
+        "users": len(data.user_ids),
+        "items": data.num_items,
+    }
+    if not options.json:
+        print(
+            f"MovieLens-100K, {len(data.table):,} ratings, "
+            f"{len(data.user_ids)} users, {data.num_items:,} films: {folder}"
+        )
+    return found
+
+
+def _train(options: argparse.Namespace) -> dict[str, Any]:
+    data = _interactions(options.data)
+    split = experiments.PROTOCOLS[options.protocol](data)
+    run = experiments.chosen_run(
+        full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
+        cost=options.cost, seed=options.seed, protocol=options.protocol,
+    )  # fmt: skip
+    model = experiments.build_network(run, split.num_items, tau=options.tau)
+    output = options.output or _runs() / "last.safetensors"
+    if not output.parent.is_dir():
+        if options.output:
+            raise FileNotFoundError(f"no such folder: {output.parent}")
+        output.parent.mkdir(parents=True)
+    if not options.json:
+        what = "NextItNet+" if options.full_depth else "SkipRec"
+        rows, width = split.train.items.shape
+        print(f"Training {what} on {rows:,} windows of {width} items. Ctrl-C keeps the best so far.")
+    start = time.perf_counter()
+    history = fit(model, split, seed=options.seed, progress=not options.json, **run.training)
+    seconds = time.perf_counter() - start
+    found = _judge(model, split) | {"epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped}
+    found["behind_best"] = {e: [round(x, 5) for x in b] for e, b in list(history.behind_best.items())[-3:]}
+    checkpoints.save(model, output, command=" ".join(sys.argv[1:]), seed=options.seed, metric=found["ndcg@10"])
+    found |= {"seconds": round(seconds, 1), "weights": str(output)}
+    if not options.json:
+        _print_quality(found)
+        print(
+            f"{'trained for':<24}{seconds:.0f} s, {found['epochs']} epochs, "
+            f"epoch {history.chosen} kept ({history.stopped})"
+        )
+        if history.note:
+            print(history.note)
+        print(f"{'weights':<24}{output}\n")
+        _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
+        print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {OPEN_THE_COURSE}")
+    return found
+
+
+def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    data = _interactions(options.data)
+    split = experiments.PROTOCOLS[options.protocol](data)
+    model = checkpoints.load(_weights(options.model))
+    _fits(model, data)
+    found = _judge(model, split, exclude_seen=options.exclude_seen)
+    if not options.json:
+        _print_quality(found)
+    return found
+
+
+def _judge(model: NextItNet | SkipRec, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
+    """Test quality with its error, the paired difference to the Markov chain, blocks kept and speed gained."""
+    found: dict[str, Any] = dict(evaluate(model, split.test, exclude_seen=exclude_seen))
+    if len(split.test) > 1:
+        markov = MarkovChain(split)
+        per_user, of_markov = (ndcg_per_user(m, split.test, exclude_seen=exclude_seen) for m in (model, markov))
+        found["ndcg@10 error"] = mean_and_error(per_user).error
+        found["markov ndcg@10"] = float(of_markov.mean())
+        found["difference"], found["difference error"] = paired_difference(per_user, of_markov)
+    if isinstance(model, SkipRec):
+        gates = gates_of(model, split.test)
+        seconds = inference_seconds(model, split.test.items[:256])
+        found |= {
+            "blocks": float(gates.sum(dim=1).mean()), "of": gates.shape[1], "patterns": len(gates.unique(dim=0)),
+            "speed-up": seconds["full"] / seconds["skipped"],
+        }  # fmt: skip
+    return found
+
+
+def _print_quality(found: dict[str, Any]) -> None:
+    print("\nOn held-out items (all items ranked):")
+    for k in (5, 10, 20):
+        print(
+            f"{f'NDCG@{k} / HR@{k} / MRR@{k}':<24}"
+            + " / ".join(f"{found[f'{m}@{k}']:.4f}" for m in ("ndcg", "hr", "mrr"))
+        )
+    if "difference" in found:
+        print(f"{'one standard error':<24}{found['ndcg@10 error']:.4f} (NDCG@10, over users)")
+        print(
+            f"{'minus a Markov chain':<24}{found['difference']:+.4f} ± {found['difference error']:.4f} "
+            f"(its NDCG@10: {found['markov ndcg@10']:.4f}; paired by user)"
+        )
+    if "blocks" in found:
+        print(f"{'blocks kept':<24}{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
+        print(
+            f"{'speed gained':<24}{found['speed-up']:.1f} times as fast as all blocks (batch of 256, policy included)"
+        )
+
+
+def _recommend(options: argparse.Namespace) -> dict[str, Any]:
+    data = _interactions(options.data)
+    model = checkpoints.load(_weights(options.model))
+    _fits(model, data)
+    return _show_user(model, data, options.user, k=options.k, exclude_seen=not options.include_seen, quiet=options.json)
+
+
+def _show_user(
+    model: NextItNet | SkipRec,
+    data: Interactions,
+    user_id: str,
+    *,
+    k: int,
+    exclude_seen: bool = True,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    history = user_sequences(data)[data.user_index(user_id)]
+    items, scores = recommend(model, [history], k, exclude_seen=exclude_seen)
+    found: dict[str, Any] = {
+        "user": str(user_id),
+        "history": [data.title(int(i)) for i in history[-5:]],
+        "recommended": [[data.title(i), round(s, 3)] for i, s in zip(items[0].tolist(), scores[0].tolist())],
+    }
+    if isinstance(model, SkipRec):
+        with torch.no_grad():
+            gates = model.gates(pad_left([history], 50), sample=False)[0]
+        found["blocks kept"] = [b + 1 for b, gate in enumerate(gates.tolist()) if gate]
+    if quiet:
+        return found
+    print(f"User {user_id}, {len(history)} items so far, the last ones:")
+    for title in found["history"]:
+        print(f"    {title}")
+    if isinstance(model, SkipRec):
+        pattern = "".join("■" if gate else "·" for gate in gates.tolist())
+        print(f"Blocks kept for this user: {pattern}  ({int(gates.sum())} of {len(gates)})")
+    print("Next, perhaps (what the user has met is left out):" if exclude_seen else "Next, perhaps:")
+    for title, score in found["recommended"]:
+        print(f"    {score:7.2f}  {title}")
+    return found
+
+
+def _experiment(options: argparse.Namespace) -> dict[str, Any]:
+    if options.check:
+        found = experiments.check(options.name, folder=options.folder)
+        if not options.json:
+            print(f"{found['run']}: NDCG@10 {found['found']:.5f}, in the table {found['in the table']:.5f}: level")
+        return found
+    table = experiments.run_experiment(options.name, folder=options.folder, progress=not options.json)
+    if not options.json:
+        print(table.drop(columns=["experiment", "settings", "stopped", "version", "date"]).to_string(index=False))
+    return {"table": str(options.folder / f"{options.name}.csv"), "rows": len(table)}
+
+
+def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(options.threads)
+    try:
+        split = experiments.PROTOCOLS["last_n"](load_movielens())
+        net = NextItNet(split.num_items, dropout=0.5)
+        optimizer = torch.optim.AdamW(net.parameters())
+        start = time.perf_counter()
+        for rows in torch.arange(len(split.train)).split(32):
+            optimizer.zero_grad()
+            next_item_loss(net, split.train.rows(rows)).backward()
+            optimizer.step()
+        found: dict[str, Any] = {"threads": options.threads, "epoch seconds": round(time.perf_counter() - start, 2)}
+        model = checkpoints.load(_weights(options.model))
+        if not isinstance(model, SkipRec):
+            raise ValueError("these weights are a backbone without a policy: there is nothing to skip")
+        for batch in (1, 32, 256):
+            runs = [
+                inference_seconds(model, split.test.items[i : i + batch], repeats=options.repeats) for i in range(3)
+            ]
+            full, skipped = (statistics.median(r[name] for r in runs) for name in ("full", "skipped"))
+            found[f"batch {batch}"] = {"full ms": 1e3 * full, "skipped ms": 1e3 * skipped, "speed-up": full / skipped}
+    finally:
+        torch.set_num_threads(threads)
+    if not options.json:
+        print(
+            f"{options.threads} thread(s); an epoch of NextItNet+, 8 blocks, 64 channels, windows of 50: "
+            f"{found['epoch seconds']} s"
+        )
+        print(f"{'batch':>7}{'all blocks':>14}{'kept blocks':>14}{'speed-up':>11}")
+        for batch in (1, 32, 256):
+            row: dict[str, float] = found[f"batch {batch}"]
+            print(f"{batch:>7}{row['full ms']:>11.2f} ms{row['skipped ms']:>11.2f} ms{row['speed-up']:>11.2f}")
+    return found
+
+
+def _interactions(path: Path | None) -> Interactions:
+    return load_movielens() if path is None else read_interactions(path)
+
+
+def _runs() -> Path:
+    return downloads.data_folder() / "runs"
+
+
+def _weights(path: Path | None) -> Path:
+    last = _runs() / "last.safetensors"
+    return path or (last if last.exists() else experiments.COURSE_WEIGHTS)
+
+
+def _fits(model: NextItNet | SkipRec, data: Interactions) -> None:
+    backbone = model.backbone if isinstance(model, SkipRec) else model
+    if backbone.sizes["num_items"] != data.num_items:
+        raise ValueError(f"these weights know {backbone.sizes['num_items']} items, the data has {data.num_items}")

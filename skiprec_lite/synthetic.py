@@ -1,0 +1,120 @@
+"""Users whose needed blocks are known: the next item is a fixed function of the item some steps back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from skiprec_lite.splits import Split, Windows
+
+
+@dataclass(frozen=True)
+class KnownDepth:
+    """Groups of synthetic users, each with its own lag and its own rule. Built in lesson 06.
+
+    Attributes:
+        lags: how many steps back the item stands that decides the next one, a number per group (0 = the present item).
+        rules: (group, items_per_group) int64; rules[g][i] is the item that follows item i of group g (both counted
+            from 0 within the group).
+        length: inputs in a window.
+        noise: probability that the next item is a random one of the group instead.
+        shared_items: whether all groups use the same items.
+        users_per_group: users in each part of `split`.
+        seed: of rules and users.
+    """
+
+    lags: tuple[int, ...]
+    rules: np.ndarray
+    length: int
+    noise: float
+    shared_items: bool
+    users_per_group: int
+    seed: int
+
+    @property
+    def num_items(self) -> int:
+        """Return the number of items of all groups."""
+        groups, items = self.rules.shape
+        return items if self.shared_items else groups * items
+
+    @property
+    def best_accuracy(self) -> float:
+        """Return the share of next items that who knows lag and rule gets right."""
+        return 1 - self.noise + self.noise / self.rules.shape[1]
+
+    def group_of(self, windows: Windows) -> Int[Tensor, " row"]:
+        """Return the group of each row."""
+        return windows.users % len(self.lags)
+
+    def draw(self, seed: int, users_per_group: int | None = None) -> Windows:
+        """Draw fresh users of the same groups. The seed is joined to the data's own.
+
+        From the position `cut` on every next item follows the rule: `cut` is the largest lag or the window's middle.
+        """
+        rng = np.random.default_rng([self.seed, seed])
+        per_group = users_per_group or self.users_per_group
+        groups, size = self.rules.shape
+        sequences = np.empty((per_group, groups, self.length + 1), dtype=np.int64)
+        for group, lag in enumerate(self.lags):
+            rows = rng.integers(size, size=(per_group, self.length + 1))  # the first items, and the noise
+            follow = rng.random(rows.shape) >= self.noise
+            for t in range(lag + 1, self.length + 1):
+                rows[:, t] = np.where(follow[:, t], self.rules[group][rows[:, t - 1 - lag]], rows[:, t])
+            sequences[:, group] = rows + 1 + (0 if self.shared_items else group * size)
+        flat = torch.from_numpy(sequences.reshape(-1, self.length + 1))
+        cut = max(max(self.lags), self.length // 2)
+        return Windows(
+            flat[:, :-1].clone(), flat[:, 1:].clone(), torch.full((len(flat),), cut), torch.arange(len(flat))
+        )
+
+    def fresh(self, epoch: int) -> Windows:
+        """Draw the training users of an epoch: what `fit` takes as its argument of that name."""
+        return self.draw(1000 + epoch)
+
+    def split(self) -> Split:
+        """Return training, validation and test users; the latter two are scored from `cut` on."""
+        train, validation, test = (self.draw(part) for part in range(3))
+        for part in (validation, test):
+            part.targets[:, : int(part.cut[0])] = 0  # items and targets share no memory: draw copies them
+        sequences = [np.append(items, last) for items, last in zip(train.items.numpy(), train.targets[:, -1:].numpy())]
+        return Split(train, validation, test, num_items=self.num_items, sequences=tuple(sequences))
+
+
+def users_of_known_depth(
+    lags: Sequence[int] = (0, 6, 24),
+    *,
+    items_per_group: int = 20,
+    users_per_group: int = 1000,
+    length: int = 50,
+    noise: float = 0.1,
+    shared_items: bool = False,
+    seed: int = 0,
+) -> KnownDepth:
+    """Groups of users whose next item is a fixed function of the item `lag` steps back. Built in lesson 06.
+
+    A backbone whose blocks all have dilation 1 needs ceil(lag / 6) of them for a lag: each adds 6 steps of reach.
+
+    Args:
+        lags: one group each.
+        items_per_group: size of a group's catalogue.
+        users_per_group: users in each of training, validation and test.
+        length: inputs in a window; a user has one item more.
+        noise: probability that the next item is a random one of the group instead.
+        shared_items: let all groups use the same items, so that only the rule tells them apart.
+        seed: of everything; the same seed gives the same users.
+
+    Raises:
+        ValueError: if a lag does not fit into the window, noise is not a probability, or a size is below 1.
+    """
+    if not lags or min(lags) < 0 or max(lags) >= length - 1:
+        raise ValueError(f"lags must lie in 0 ... {length - 2} for windows of {length}, got {tuple(lags)}")
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise must lie in 0 ... 1, got {noise}")
+    if items_per_group < 2 or users_per_group < 1:
+        raise ValueError(f"need at least 2 items and 1 user per group, got {items_per_group} and {users_per_group}")
+    rng = np.random.default_rng(seed)
+    rules = np.stack([rng.permutation(items_per_group) for _ in lags])
+    return KnownDepth(tuple(lags), rules, length, noise, shared_items, users_per_group, seed)

@@ -1,0 +1,67 @@
+"""What several test files build their cases from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from skiprec_lite.datasets import Interactions
+from skiprec_lite.splits import Split, last_n, pad_left
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """A source of randomness of the test's own."""
+    return torch.Generator().manual_seed(seed)
+
+
+def randomise(module: nn.Module, *, scale: float = 0.3, seed: int = 0) -> nn.Module:
+    """Random parameters and non-zero ReZero scalars: at the values that a model starts from, mistakes cancel."""
+    noise = generator(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.numel() == 1:
+                parameter.fill_(scale)
+            else:
+                parameter.copy_(0.5 * torch.randn(parameter.shape, generator=noise, dtype=parameter.dtype))
+        for part in module.modules():
+            if isinstance(part, nn.Embedding):
+                part.weight[0] = 0  # the one row that is a constant
+    return module
+
+
+def random_items(lengths: Sequence[int], time: int, num_items: int, *, seed: int = 0) -> Tensor:
+    """One row of `time` positions for each length, padding on the left."""
+    noise = generator(seed)
+    return pad_left([torch.randint(1, num_items + 1, (n,), generator=noise).tolist() for n in lengths], time)
+
+
+def zeros_before(items: Tensor, pads: int) -> Tensor:
+    """The same rows with more padding on the left."""
+    return torch.cat([torch.zeros(len(items), pads, dtype=torch.int64), items], dim=1)
+
+
+def interactions(rows: Sequence[tuple[int, int, int]], *, num_users: int, num_items: int) -> Interactions:
+    """A log from (user, item, timestamp) in file order."""
+    names = tuple(str(i) for i in range(1, num_items + 1))
+    return Interactions(
+        table=pd.DataFrame(list(rows), columns=["user", "item", "timestamp"]),
+        user_ids=tuple(f"u{u}" for u in range(num_users)),
+        item_ids=names,
+        titles=names,
+    )
+
+
+def histories_log(histories: Sequence[Sequence[int]], num_items: int) -> Interactions:
+    """A log in which user u met histories[u], one item a tick."""
+    rows = [(u, item, t) for u, history in enumerate(histories) for t, item in enumerate(history)]
+    return interactions(rows, num_users=len(histories), num_items=num_items)
+
+
+def tiny_split(*, users: int = 30, num_items: int = 15, seed: int = 0) -> Split:
+    """Users who walk round the catalogue in steps of 1, a tenth of the time of 2 to 4: there is something to learn."""
+    rng = np.random.default_rng(seed)
+    steps = np.where(rng.random((users, 16)) < 0.9, 1, rng.integers(2, 5, (users, 16)))
+    walks = (rng.integers(num_items, size=(users, 1)) + steps.cumsum(axis=1)) % num_items + 1
+    return last_n(histories_log(walks.tolist(), num_items), n=2, length=8)

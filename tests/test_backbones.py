@@ -1,0 +1,354 @@
+import dataclasses
+import itertools
+import math
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+import torch
+from helpers import generator, histories_log, random_items, randomise, tiny_split, zeros_before
+from torch import Tensor, nn
+
+from skiprec_lite.backbones import MarkovChain, NextItNet, Popularity
+from skiprec_lite.datasets import Interactions, load_movielens
+from skiprec_lite.evaluation import evaluate
+from skiprec_lite.splits import Split, last_n, leave_one_out
+
+NUM_ITEMS = 20
+LENGTHS = (9, 1, 4, 6, 9)
+
+
+def random_net(*, tied: bool = False, rezero: bool = True, dilations: tuple[int, ...] = (1, 4, 2)) -> NextItNet:
+    net = NextItNet(NUM_ITEMS, channels=8, dilations=dilations, tied=tied, rezero=rezero)
+    return randomise(net.double())
+
+
+def items_of(lengths: tuple[int, ...] = LENGTHS, time: int = 9) -> Tensor:
+    return random_items(lengths, time, NUM_ITEMS)
+
+
+def random_gates(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator(5), dtype=torch.float64)
+
+
+# --- NextItNet ---
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("pads", [1, 7, 40])
+def test_padding_never_changes_a_prediction(pads: int, tied: bool) -> None:
+    net, items = random_net(tied=tied), items_of()
+    for gates in (None, random_gates(len(items), 3)):
+        real = items > 0
+        before = net(items, gates)[real]
+        after = net(zeros_before(items, pads), gates)[:, pads:][real]
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-11)
+
+
+def test_a_row_alone_scores_as_in_the_batch() -> None:
+    net, items = random_net(), items_of()
+    for row, (length, scores) in enumerate(zip(LENGTHS, net(items))):
+        alone = net(items[row : row + 1, 9 - length :])[0]
+        torch.testing.assert_close(alone, scores[9 - length :], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("t", [0, 3, 8])
+def test_a_prediction_reads_the_present_and_the_past_only(t: int) -> None:
+    net, items = random_net(), items_of((9,) * 6)
+    changed = items.clone()
+    changed[:, t] = changed[:, t] % NUM_ITEMS + 1
+    before, after = net(items), net(changed)
+    assert torch.equal(after[:, :t], before[:, :t])
+    assert (after[:, t] != before[:, t]).any(dim=-1).all()
+
+
+def test_the_last_prediction_depends_on_every_item_in_reach() -> None:
+    net, items = random_net(dilations=(1, 2)), items_of((9,) * 6)
+    before = net(items)[:, -1]
+    for t in range(9):
+        changed = items.clone()
+        changed[:, t] = changed[:, t] % NUM_ITEMS + 1
+        assert (net(changed)[:, -1] != before).any()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_shapes_and_the_padding_column(tied: bool) -> None:
+    net, items = random_net(tied=tied), items_of()
+    hidden, scores = net.encode(items), net(items)
+    assert hidden.shape == (5, 9, 8)
+    assert scores.shape == (5, 9, NUM_ITEMS + 1)
+    assert (scores[..., 0] == -math.inf).all()
+    assert torch.isfinite(scores[..., 1:]).all()
+    torch.testing.assert_close(net.score(hidden), scores, rtol=0, atol=1e-12)
+
+
+def test_score_at_equals_the_scores_at_those_positions() -> None:
+    net, items = random_net(), items_of()
+    where = (torch.rand(items.shape, generator=generator(2)) < 0.4) & (items > 0)
+    found = net.score_at(items, where)
+    assert found.shape == (int(where.sum()), NUM_ITEMS + 1)
+    torch.testing.assert_close(found, net(items)[where], rtol=0, atol=1e-12)
+
+
+def test_tied_weights_score_with_the_embedding_itself() -> None:
+    tied, untied = random_net(tied=True), random_net()
+    fewer = sum(p.numel() for p in untied.parameters()) - sum(p.numel() for p in tied.parameters())
+    assert fewer == (NUM_ITEMS + 1) * 8
+    hidden = torch.randn(4, 8, generator=generator(), dtype=torch.float64)
+    per_item = tied.score(hidden)[:, 1:] - tied.score(torch.zeros_like(hidden))[:, 1:]
+    torch.testing.assert_close(per_item, hidden @ tied.embedding.weight[1:].T, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_padding_is_embedded_as_zero_and_stays_zero_in_training(tied: bool) -> None:
+    net, items = random_net(tied=tied), items_of()
+    assert (net.embed(items)[items == 0] == 0).all()
+    real = items > 0
+    nn.functional.cross_entropy(net(items)[real], items[real]).backward()
+    assert (net.embedding.weight.grad[0] == 0).all()
+    assert (net.embedding.weight.grad[items[real].unique()].abs().sum(dim=-1) > 0).all()
+
+
+def test_a_rezero_net_starts_with_scores_that_no_block_has_touched() -> None:
+    items, off = items_of(), torch.zeros(5, 3)
+    rezero = NextItNet(NUM_ITEMS, channels=8, dilations=(1, 4, 2))
+    plain = NextItNet(NUM_ITEMS, channels=8, dilations=(1, 4, 2), rezero=False)
+    assert torch.equal(rezero(items), rezero(items, off))
+    assert (plain(items) - plain(items, off))[..., 1:].abs().max() > 0.1
+
+
+def test_dropout_is_for_training_only() -> None:
+    net = NextItNet(NUM_ITEMS, channels=8, dilations=(1, 2), dropout=0.5, embedding_dropout=0.5)
+    items = items_of()
+    assert torch.equal(net.eval()(items), net(items))
+    net.train()
+    assert not torch.equal(net(items), net(items))
+
+
+# --- gates ---
+
+
+def test_no_gates_are_gates_at_one() -> None:
+    net, items = random_net(), items_of()
+    walked = net.embed(items)
+    for block in net.blocks:
+        walked = block(walked, items > 0)
+    ones = torch.ones(5, 3, dtype=torch.float64)
+    assert torch.equal(net.encode(items), walked)
+    assert torch.equal(net.encode(items, ones), walked)
+    assert torch.equal(net(items, ones), net(items))
+
+
+def test_gates_at_zero_pass_the_embedding_straight_to_the_scores() -> None:
+    net, items = random_net(), items_of()
+    zeros = torch.zeros(5, 3)
+    assert torch.equal(net.encode(items, zeros), net.embed(items))
+    assert torch.equal(net(items, zeros), net.score(net.embed(items)))
+    assert not torch.equal(net(items, zeros), net(items))
+
+
+def test_each_row_and_block_has_its_own_gate() -> None:
+    """E_adaptive^l = I_l * E^l + (1 - I_l) * E_adaptive^(l-1), row by row, for gates between 0 and 1 too."""
+    net, items, gates = random_net(), items_of(), random_gates(5, 3)
+    found = net.encode(items, gates)
+    for row in range(5):
+        hidden, mask = net.embed(items[row : row + 1]), items[row : row + 1] > 0
+        for block, gate in zip(net.blocks, gates[row]):
+            hidden = gate * block(hidden, mask) + (1 - gate) * hidden
+        torch.testing.assert_close(found[row], hidden[0], rtol=0, atol=1e-11)
+
+
+def test_gates_have_the_right_gradient() -> None:
+    """Against finite differences."""
+    net, items = random_net(), items_of((3, 2), 3)
+    gates = random_gates(2, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda g: net.encode(items, g), (gates,))
+
+
+def test_float64_gates_get_a_float64_gradient_from_a_float32_net() -> None:
+    net, items = random_net(), items_of()
+    gradients = []
+    for model in (net, random_net().float()):
+        gates = random_gates(5, 3).requires_grad_()
+        out = model.encode(items, gates)
+        assert out.dtype == model.embedding.weight.dtype
+        (out**2).sum().backward()
+        gradients.append(gates.grad)
+    assert gradients[1].dtype == torch.float64
+    assert gradients[0].abs().min() > 0.01
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (5, 4), (4, 3)])
+def test_gates_of_another_shape_are_refused(shape: tuple[int, int]) -> None:
+    # A wrong number of rows is a matter for the type checker where one is on.
+    with pytest.raises((ValueError, TypeError)):
+        random_net()(items_of(), torch.ones(shape))
+
+
+# --- two baselines ---
+
+HISTORIES = ([1, 2, 3, 1, 2, 5, 4, 3], [2, 3, 2, 3, 4, 1, 1, 2], [5, 1, 6, 2, 4], [7])
+
+
+def small_split() -> Split:
+    return leave_one_out(histories_log(HISTORIES, num_items=8), length=8)
+
+
+def training_items() -> list[list[int]]:
+    """All but the last two of those who have three: item 8 is nobody's, 7 is a history of one item."""
+    return [h[:-2] if len(h) > 2 else h for h in HISTORIES]
+
+
+def popularity_by_hand() -> dict[int, float]:
+    counts = Counter(item for history in training_items() for item in history)
+    return {item: counts[item] / counts.total() for item in range(9)}
+
+
+def markov_by_hand(strength: float) -> dict[int, list[float]]:
+    followed: dict[int, Counter] = defaultdict(Counter)
+    for history in training_items():
+        for item, following in itertools.pairwise(history):
+            followed[item][following] += 1
+    share = popularity_by_hand()
+    return {
+        i: [(followed[i][j] + strength * share[j]) / (followed[i].total() + strength) for j in range(9)]
+        for i in range(9)
+    }
+
+
+def test_popularity_is_the_share_of_the_training_items() -> None:
+    items = torch.tensor([[0, 1, 5], [3, 2, 8]])
+    scores = Popularity(small_split())(items)
+    expected = torch.tensor([popularity_by_hand()[item] for item in range(9)], dtype=torch.float64)
+    assert scores.shape == (2, 3, 9)
+    assert expected[7] > 0 == expected[8]
+    torch.testing.assert_close(scores.exp(), expected.expand(2, 3, 9), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("strength", [10.0, 0.5])
+def test_the_markov_chain_equals_counting_in_dicts(strength: float) -> None:
+    model = MarkovChain(small_split(), strength=strength)
+    items = torch.arange(9).view(3, 3)
+    expected = torch.tensor([markov_by_hand(strength)[i] for i in range(9)], dtype=torch.float64).view(3, 3, 9)
+    assert (expected.std(dim=(0, 1))[1:5] > 0.01).all()
+    torch.testing.assert_close(model(items).exp(), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_the_markov_chain_reads_the_last_item_only() -> None:
+    model = MarkovChain(small_split())
+    first, second = model(torch.tensor([[1, 4, 2], [5, 5, 2]]))
+    assert torch.equal(first[-1], second[-1])
+    assert not torch.equal(first[0], second[0])
+
+
+def test_the_markov_chain_backs_off_to_popularity_where_it_has_counted_nothing() -> None:
+    split = small_split()
+    nothing_followed = torch.tensor([[0, 7, 8]])
+    torch.testing.assert_close(
+        MarkovChain(split)(nothing_followed), Popularity(split)(nothing_followed), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", [Popularity, MarkovChain])
+def test_a_baseline_s_probabilities_sum_to_one_and_padding_has_none(kind: type) -> None:
+    scores = kind(tiny_split())(torch.arange(16).view(1, 16))
+    torch.testing.assert_close(scores.exp().sum(dim=-1), torch.ones(1, 16, dtype=torch.float64), rtol=0, atol=1e-12)
+    assert (scores[..., 0] == -math.inf).all()
+    assert torch.isfinite(scores[..., 1:]).all()
+
+
+@pytest.mark.parametrize("kind", [Popularity, MarkovChain])
+def test_a_baseline_s_score_at_equals_its_scores_at_those_positions(kind: type) -> None:
+    model, items = kind(tiny_split()), random_items((6, 3, 5), 6, 15)
+    where = torch.tensor([[0, 0, 1, 0, 1, 1], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]]).bool()
+    found = model.score_at(items, where)
+    assert found.shape == (4, 16)
+    assert torch.equal(found, model(items)[where])
+
+
+# --- MovieLens-100K: the tie order is pinned by what it does to the counts ---
+
+
+@pytest.fixture(scope="module")
+def movielens() -> Interactions:
+    return load_movielens()
+
+
+@pytest.fixture(scope="module")
+def one_out(movielens: Interactions) -> Split:
+    return leave_one_out(movielens)
+
+
+@pytest.fixture(scope="module")
+def last_ten(movielens: Interactions) -> Split:
+    return last_n(movielens, 10)
+
+
+def ties_by_descending_item(data: Interactions) -> Interactions:
+    table = data.table.sort_values(["user", "timestamp", "item"], ascending=[True, True, False])
+    return dataclasses.replace(data, table=table)
+
+
+def ndcg_at_10(model: nn.Module, split: Split, *, exclude_seen: bool = False) -> float:
+    return evaluate(model, split.test, (10,), exclude_seen=exclude_seen)["ndcg@10"]
+
+
+@pytest.mark.parametrize(("exclude_seen", "expected"), [(False, 0.05520), (True, 0.07656)])
+def test_markov_chain_on_movielens_leave_one_out(one_out: Split, exclude_seen: bool, expected: float) -> None:
+    assert ndcg_at_10(MarkovChain(one_out), one_out, exclude_seen=exclude_seen) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize(("exclude_seen", "expected"), [(False, 0.02197), (True, 0.04321)])
+def test_popularity_on_movielens_leave_one_out(one_out: Split, exclude_seen: bool, expected: float) -> None:
+    assert ndcg_at_10(Popularity(one_out), one_out, exclude_seen=exclude_seen) == pytest.approx(expected, abs=5e-5)
+
+
+def test_markov_chain_on_movielens_last_ten(last_ten: Split) -> None:
+    assert ndcg_at_10(MarkovChain(last_ten), last_ten) == pytest.approx(0.05596, abs=5e-5)
+
+
+def test_ordering_ties_by_item_id_alone_lifts_the_markov_chain(
+    movielens: Interactions, one_out: Split, last_ten: Split
+) -> None:
+    """Why ties stay in file order: half of the ratings are tied, and sorting those by id shows what comes next."""
+    other = ties_by_descending_item(movielens)
+    found = []
+    for honest, split in ((one_out, leave_one_out(other)), (last_ten, last_n(other, 10))):
+        found.append(ndcg_at_10(MarkovChain(split), split))
+        assert found[-1] > ndcg_at_10(MarkovChain(honest), honest) + 0.02
+    assert found[0] == pytest.approx(0.09370, abs=5e-5)
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize("item", [-1, NUM_ITEMS + 1])
+def test_an_item_outside_the_catalogue_is_refused(item: int) -> None:
+    net = NextItNet(15, channels=4, dilations=(1,))
+    split = tiny_split()
+    wrong = torch.tensor([[1, item if item < 0 else 16, 2]])
+    for model in (net, Popularity(split), MarkovChain(split)):
+        with pytest.raises(ValueError, match=r"items must lie in 0 \.\.\. 15"):
+            model(wrong)
+
+
+def test_a_catalogue_without_items_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_items"):
+        NextItNet(0)
+
+
+def test_the_first_scores_have_a_spread_of_one_by_the_root_of_the_width() -> None:
+    """With ReZero the embeddings meet the output weights directly: their scale decides how training starts."""
+    for tied in (False, True):
+        scores = NextItNet(500, channels=64, tied=tied)(torch.arange(1, 501).view(10, 50))[..., 1:]
+        others = scores[~torch.eye(500, dtype=torch.bool).view(10, 50, 500)]
+        assert others.std().item() == pytest.approx(64**-0.5, rel=0.1)
+
+
+def test_made_up_users_are_learnable() -> None:
+    """The walk that other tests train on: the baseline that counts finds it."""
+    split = tiny_split()
+    markov, popularity = (evaluate(kind(split), split.test, (1,))["hr@1"] for kind in (MarkovChain, Popularity))
+    assert markov > 3 * popularity
+    assert np.concatenate(split.sequences).max() == 15

@@ -1,0 +1,230 @@
+import pytest
+import torch
+from helpers import generator, randomise
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skiprec_lite.backbones import NextItNet
+from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
+
+KERNELS_AND_DILATIONS = [(1, 1), (2, 1), (3, 1), (3, 2), (3, 4), (5, 3), (3, 11), (3, 12), (3, 50)]
+
+
+def random_hidden(batch: int = 3, time: int = 12, channels: int = 6, *, seed: int = 3) -> Tensor:
+    return torch.randn(batch, time, channels, generator=generator(seed), dtype=torch.float64)
+
+
+def random_conv(channels: int, kernel_size: int, dilation: int) -> CausalConv1d:
+    return randomise(CausalConv1d(channels, kernel_size, dilation).double())
+
+
+def random_block(dilation: int = 1, *, rezero: bool = True, kernel_size: int = 3, channels: int = 6) -> ResidualBlock:
+    return randomise(ResidualBlock(channels, kernel_size, dilation, rezero=rezero).double())
+
+
+def torch_convolution(hidden: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """Causal by hand: torch's own convolution after (kernel - 1) * dilation zeros on the left."""
+    padded = F.pad(hidden.transpose(1, 2), ((weight.shape[-1] - 1) * dilation, 0))
+    return F.conv1d(padded, weight, bias, dilation=dilation).transpose(1, 2)
+
+
+def plain_block(block: ResidualBlock, dilation: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """What a residual block is, from torch's own layers."""
+    branch = hidden
+    for conv, norm, reach in ((block.conv1, block.norm1, dilation), (block.conv2, block.norm2, 2 * dilation)):
+        if mask is not None:
+            branch = torch.where(mask.unsqueeze(-1), branch, 0.0)
+        branch = torch_convolution(branch, conv.weight, conv.bias, reach)
+        branch = F.layer_norm(branch, branch.shape[-1:], norm.weight, norm.bias).clamp_min(0)
+    return hidden + (1.0 if block.scale is None else block.scale) * branch
+
+
+# --- the convolution ---
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation"), KERNELS_AND_DILATIONS)
+def test_the_convolution_equals_torch_s_after_left_padding(kernel_size: int, dilation: int) -> None:
+    conv = random_conv(6, kernel_size, dilation)
+    results = []
+    for function in (conv, lambda h: torch_convolution(h, conv.weight, conv.bias, dilation)):
+        hidden = random_hidden().requires_grad_()
+        out = function(hidden)
+        gradients = torch.autograd.grad((out * random_hidden(seed=4)).sum(), [hidden, conv.weight, conv.bias])
+        results.append((out.detach(), *gradients))
+    for ours, theirs in zip(*results):
+        assert ours.shape == theirs.shape
+        assert theirs.abs().max() > 0.1
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation"), [(3, 1), (2, 2), (3, 4)])
+def test_the_convolution_equals_its_specification(kernel_size: int, dilation: int) -> None:
+    """y[t] = bias + sum over j of W_j x[t - j * dilation], last tap of the weight = the present."""
+    conv, hidden = random_conv(4, kernel_size, dilation), random_hidden(2, 6, 4)
+    expected = torch.zeros_like(hidden)
+    for row in range(2):
+        for t in range(6):
+            expected[row, t] = conv.bias.detach()
+            for j in range(kernel_size):
+                if t - j * dilation >= 0:
+                    expected[row, t] += conv.weight.detach()[:, :, kernel_size - 1 - j] @ hidden[row, t - j * dilation]
+    torch.testing.assert_close(conv(hidden).detach(), expected, rtol=0, atol=1e-12)
+
+
+def test_the_weight_has_conv1d_s_layout_under_a_name_that_ends_in_weight() -> None:
+    conv, like = CausalConv1d(4, 5, 2), nn.Conv1d(4, 4, 5)
+    shapes = {name: p.shape for name, p in conv.named_parameters()}
+    assert len(shapes) == 2
+    assert [shape for name, shape in shapes.items() if name.endswith("weight")] == [like.weight.shape]
+    assert like.bias.shape in shapes.values()
+
+
+def test_the_convolution_starts_at_conv1d_s_scale() -> None:
+    conv = CausalConv1d(64, 3)
+    bound = (64 * 3) ** -0.5
+    for parameter in conv.parameters():
+        assert 0.8 * bound < parameter.abs().max() <= bound
+
+
+@pytest.mark.parametrize("time", [1, 2, 5])
+def test_a_sequence_shorter_than_the_reach_is_convolved(time: int) -> None:
+    conv, hidden = random_conv(4, 3, 4), random_hidden(2, time, 4)
+    torch.testing.assert_close(conv(hidden), torch_convolution(hidden, conv.weight, conv.bias, 4), rtol=0, atol=1e-12)
+
+
+# --- the residual block ---
+
+
+@pytest.mark.parametrize("rezero", [True, False])
+@pytest.mark.parametrize("with_mask", [True, False])
+@pytest.mark.parametrize("dilation", [1, 4, 9])
+def test_a_block_equals_one_made_of_torch_s_layers(dilation: int, with_mask: bool, rezero: bool) -> None:
+    block = random_block(dilation, rezero=rezero)
+    mask = torch.arange(12) >= torch.tensor([[0], [5], [11]]) if with_mask else None
+    results = []
+    for function in (block, lambda h, m: plain_block(block, dilation, h, m)):
+        hidden = random_hidden().requires_grad_()
+        out = function(hidden, mask)
+        gradients = torch.autograd.grad((out * random_hidden(seed=4)).sum(), [hidden, *block.parameters()])
+        results.append((out.detach(), *gradients))
+    for ours, theirs in zip(*results):
+        assert ours.shape == theirs.shape
+        assert theirs.abs().max() > 1e-3
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_a_rezero_block_starts_as_the_identity_and_a_plain_one_does_not() -> None:
+    hidden = random_hidden().float()
+    assert torch.equal(ResidualBlock(6)(hidden), hidden)
+    assert (ResidualBlock(6, rezero=False)(hidden) - hidden).abs().mean() > 0.1
+
+
+def test_a_rezero_block_at_its_start_has_a_gradient_for_its_scalar_only() -> None:
+    block = ResidualBlock(6).double()
+    (block(random_hidden()) * random_hidden(seed=4)).sum().backward()
+    for name, parameter in block.named_parameters():
+        assert (parameter.grad.abs().max() > 0) == (parameter.numel() == 1), name
+
+
+@pytest.mark.parametrize("rezero", [True, False])
+def test_what_stands_at_padding_is_not_read(rezero: bool) -> None:
+    block, hidden = random_block(2, rezero=rezero), random_hidden()
+    mask = torch.arange(12) >= torch.tensor([[0], [5], [11]])
+    garbage = torch.where(mask.unsqueeze(-1), hidden, 1e3 * random_hidden(seed=8))
+    assert torch.equal(block(garbage, mask)[mask], block(hidden, mask)[mask])
+
+
+def test_dropout_falls_on_the_branch_in_training_only() -> None:
+    block = randomise(ResidualBlock(6, dropout=0.5, dilation=2).double())
+    hidden = random_hidden()
+    whole = plain_block(block, 2, hidden, None) - hidden
+    torch.testing.assert_close(block.eval()(hidden) - hidden, whole, rtol=0, atol=1e-12)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        dropped = block.train()(hidden) - hidden
+    zero = dropped.abs() < 1e-12
+    torch.testing.assert_close(dropped[~zero], 2 * whole[~zero], rtol=0, atol=1e-12)
+    assert 0.3 < zero[whole.abs() > 1e-12].double().mean() < 0.7
+
+
+# --- who reads whom ---
+
+
+@pytest.mark.parametrize("t", [0, 5, 11])
+def test_a_convolution_reads_the_present_and_the_past_only(t: int) -> None:
+    conv, hidden = random_conv(6, 3, 2), random_hidden()
+    changed = hidden.clone()
+    changed[:, t] += 1
+    before, after = conv(hidden), conv(changed)
+    assert torch.equal(after[:, :t], before[:, :t])
+    differs = (after != before).any(dim=-1).all(dim=0).nonzero().flatten().tolist()
+    assert differs == [s for s in (t, t + 2, t + 4) if s < 12]
+
+
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.parametrize("t", [0, 4, 29])
+def test_a_block_reads_the_present_and_the_past_only(t: int, dilation: int) -> None:
+    block, hidden = random_block(dilation, channels=16), random_hidden(4, 30, 16)
+    changed = hidden.clone()
+    changed[:, t] += torch.randn(16, generator=generator(1), dtype=torch.float64)
+    before, after = block(hidden), block(changed)
+    assert torch.equal(after[:, :t], before[:, :t])
+    differs = (after != before).any(dim=-1).any(dim=0).nonzero().flatten().tolist()
+    assert differs == [t + j * dilation for j in range(7) if t + j * dilation < 30]
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 3])
+@pytest.mark.parametrize("dilations", [(1,), (2, 1), (1, 4), (1, 2, 4), (5,)])
+def test_the_receptive_field_is_where_the_gradient_reaches(dilations: tuple[int, ...], kernel_size: int) -> None:
+    reach = receptive_field(dilations, kernel_size)
+    blocks = [
+        randomise(ResidualBlock(16, kernel_size, d, rezero=False).double(), seed=s) for s, d in enumerate(dilations)
+    ]
+    inputs = random_hidden(4, reach + 5, 16).requires_grad_()
+    hidden = inputs
+    for block in blocks:
+        hidden = block(hidden)
+    (hidden[:, -1] * random_hidden(4, 1, 16, seed=5)[:, 0]).sum().backward()
+    read = (inputs.grad != 0).any(dim=-1).any(dim=0).nonzero().flatten()
+    assert inputs.shape[1] - int(read.min()) == reach
+
+
+@pytest.mark.parametrize("dilations", [(1,), (1, 4), (1, 2, 2)])
+def test_the_receptive_field_of_a_whole_net(dilations: tuple[int, ...]) -> None:
+    """Changing the oldest item in reach changes the last output, changing the one before it does not."""
+    reach = receptive_field(dilations)
+    net = randomise(NextItNet(40, channels=16, dilations=dilations).double())
+    items = torch.randint(1, 41, (8, reach + 3), generator=generator())
+    before = net.encode(items)[:, -1]
+    for back, read in ((reach, False), (reach - 1, True), (0, True)):  # how far before the last position
+        changed = items.clone()
+        changed[:, -1 - back] = changed[:, -1 - back] % 40 + 1
+        assert bool((net.encode(changed)[:, -1] != before).any()) == read
+
+
+def test_receptive_fields_worked_by_hand() -> None:
+    assert receptive_field([]) == 1
+    assert receptive_field((1,)) == 7
+    assert receptive_field((1, 4)) == 31
+    assert receptive_field((1, 4) * 2) == 61
+    assert receptive_field((1, 2), kernel_size=1) == 1
+
+
+def test_the_only_single_numbers_of_a_nextitnet_are_one_rezero_scalar_a_block() -> None:
+    dilations = (1, 4, 1, 2)
+    net = NextItNet(9, channels=8, dilations=dilations)
+    single = [p for p in net.parameters() if p.numel() == 1]
+    assert [p.item() for p in single] == [0.0] * len(dilations)
+    for block in net.blocks:
+        assert sum(p.numel() == 1 for p in block.parameters()) == 1
+    assert not [p for p in NextItNet(9, channels=8, rezero=False).parameters() if p.numel() == 1]
+
+
+@pytest.mark.parametrize("sizes", [(0, 3, 1), (4, 0, 1), (4, 3, 0), (4, 3, -2)])
+def test_sizes_below_one_are_refused(sizes: tuple[int, int, int]) -> None:
+    for kind in (CausalConv1d, ResidualBlock):
+        with pytest.raises(ValueError, match="at least 1"):
+            kind(*sizes)
+    if sizes[0]:
+        with pytest.raises(ValueError, match="at least 1"):
+            receptive_field((1, sizes[2]), sizes[1])

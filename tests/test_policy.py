@@ -1,0 +1,124 @@
+import pytest
+import torch
+from helpers import random_items, randomise, zeros_before
+from torch import Tensor
+
+from skiprec_lite.policy import PolicyNetwork
+
+NUM_ITEMS = 20
+LENGTHS = (9, 1, 4, 6, 9)
+
+
+def random_policy(num_blocks: int = 3, **settings: object) -> PolicyNetwork:
+    return randomise(PolicyNetwork(NUM_ITEMS, num_blocks, channels=8, **settings).double())
+
+
+def items_of(lengths: tuple[int, ...] = LENGTHS, time: int = 9) -> Tensor:
+    return random_items(lengths, time, NUM_ITEMS)
+
+
+@pytest.mark.parametrize("num_blocks", [1, 3, 16])
+def test_one_pair_of_logits_for_each_row_and_block(num_blocks: int) -> None:
+    logits = random_policy(num_blocks)(items_of())
+    assert logits.shape == (5, num_blocks, 2)
+    assert len(logits.unique()) == logits.numel()
+
+
+@pytest.mark.parametrize("embedding_channels", [None, 5])
+@pytest.mark.parametrize("pads", [1, 7, 40])
+def test_padding_never_changes_a_choice(pads: int, embedding_channels: int | None) -> None:
+    policy, items = random_policy(embedding_channels=embedding_channels), items_of()
+    torch.testing.assert_close(policy(zeros_before(items, pads)), policy(items), rtol=0, atol=1e-11)
+
+
+def test_a_row_alone_is_chosen_for_as_in_the_batch() -> None:
+    policy, items = random_policy(), items_of()
+    for row, (length, logits) in enumerate(zip(LENGTHS, policy(items))):
+        torch.testing.assert_close(policy(items[row : row + 1, 9 - length :])[0], logits, rtol=0, atol=1e-11)
+
+
+def test_nothing_after_the_cut_is_read() -> None:
+    """What a cut leaves is a row with padding on its right, and the choice is that for the row without it."""
+    policy, items = random_policy(), items_of((9, 9, 9))
+    blanked = items.clone()
+    blanked[:, 6:] = 0
+    torch.testing.assert_close(policy(blanked), policy(items[:, :6]), rtol=0, atol=1e-11)
+    assert (policy(blanked) - policy(items)).abs().max() > 0.01
+
+
+def test_the_mean_runs_over_real_positions_only() -> None:
+    """At ReZero's start the blocks do nothing, and a choice is the mean of the choices for the single items."""
+    policy = randomise(PolicyNetwork(NUM_ITEMS, 3, channels=8).double(), scale=0.0)
+    items = torch.tensor([[0, 0, 0, 3, 17, 3, 8]])
+    single = policy(torch.tensor([[3], [17], [3], [8]]))
+    assert single.std(dim=0).min() > 0.01
+    torch.testing.assert_close(policy(items)[0], single.mean(dim=0), rtol=0, atol=1e-12)
+
+
+def test_every_real_item_is_read() -> None:
+    policy, items = random_policy(), items_of((9, 9))
+    before = policy(items)
+    for t in range(9):
+        changed = items.clone()
+        changed[:, t] = changed[:, t] % NUM_ITEMS + 1
+        assert ((policy(changed) - before).abs().amax(dim=(1, 2)) > 1e-6).all()
+
+
+def test_the_order_of_the_items_is_read_once_the_blocks_work() -> None:
+    policy, items = random_policy(), torch.tensor([[1, 2, 3, 4, 5]])
+    assert (policy(items) - policy(items.flip(1))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("keep_bias", [0.0, 2.5, -4.0])
+def test_keep_bias_is_the_gap_between_keep_and_skip_at_the_start(keep_bias: float) -> None:
+    policy = PolicyNetwork(NUM_ITEMS, 5, keep_bias=keep_bias).double()
+    with torch.no_grad():
+        policy.output.weight.zero_()  # what is left is the gap in expectation over the random weights
+    logits = policy(items_of())
+    gap = logits[..., 0] - logits[..., 1]
+    torch.testing.assert_close(gap, torch.full((5, 5), keep_bias, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_the_policy_starts_near_its_keep_bias() -> None:
+    logits = PolicyNetwork(NUM_ITEMS, 50, keep_bias=4.0)(items_of())
+    gap = logits[..., 0] - logits[..., 1]
+    assert 3.5 < gap.mean() < 4.5
+    assert 0 < gap.std() < 1
+
+
+def test_the_embedding_may_have_a_width_of_its_own() -> None:
+    policy = random_policy(embedding_channels=5)
+    assert policy.embedding.weight.shape == (NUM_ITEMS + 1, 5)
+    logits = policy(items_of())
+    assert logits.shape == (5, 3, 2)
+    logits.square().sum().backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_every_parameter_of_the_policy_has_a_gradient() -> None:
+    policy, items = random_policy(), items_of()
+    policy(items).square().sum().backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+    assert (policy.embedding.weight.grad[0] == 0).all()
+
+
+def test_a_row_without_items_is_refused() -> None:
+    with pytest.raises(ValueError, match="no item"):
+        random_policy()(torch.tensor([[0, 3], [0, 0]]))
+
+
+@pytest.mark.parametrize("item", [-1, NUM_ITEMS + 1])
+def test_an_item_outside_the_catalogue_is_refused(item: int) -> None:
+    with pytest.raises(ValueError, match="items"):
+        random_policy()(torch.tensor([[1, item]]))
+
+
+def test_settings_without_a_meaning_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_blocks"):
+        PolicyNetwork(NUM_ITEMS, 0)
+    with pytest.raises(ValueError, match="num_items"):
+        PolicyNetwork(0, 3)
+    with pytest.raises(ValueError, match="encoder"):
+        PolicyNetwork(NUM_ITEMS, 3, encoder="transformer")

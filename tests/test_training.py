@@ -1,0 +1,563 @@
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from helpers import generator, random_items, tiny_split
+from torch import Tensor, nn
+
+from skiprec_lite.backbones import NextItNet
+from skiprec_lite.evaluation import gates_of, ndcg_per_user
+from skiprec_lite.metrics import paired_difference
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Split, Windows
+from skiprec_lite.training import History, _Candidate, choose, draw_cut, fit, next_item_loss
+
+NUM_ITEMS = 15
+SPLIT = tiny_split(users=30, num_items=NUM_ITEMS)
+STEPS = 8  # of 8 windows an epoch: 30 users with two windows each
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture(autouse=True)
+def _global_stream() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def net(*, channels: int = 8, seed: int = 0, dropout: float = 0.1) -> NextItNet:
+    torch.manual_seed(seed)
+    return NextItNet(NUM_ITEMS, channels=channels, dilations=(1, 2), dropout=dropout)
+
+
+def skiprec(*, seed: int = 0, embedding_channels: int | None = None, keep_bias: float = 1.0) -> SkipRec:
+    backbone = net(seed=seed)
+    policy = PolicyNetwork(
+        NUM_ITEMS, 2, channels=8, dilations=(1,), keep_bias=keep_bias, embedding_channels=embedding_channels
+    )
+    return SkipRec(backbone, policy)
+
+
+def train(model: NextItNet | SkipRec, split: Split = SPLIT, **settings: object) -> History:
+    """A short run; what a test is about it says itself."""
+    usual = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "warmup_epochs": 1, "ramp_epochs": 1, "patience": 100}
+    return fit(model, split, progress=False, **(usual | settings))
+
+
+def weights_of(model: nn.Module) -> Weights:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(first: Weights, second: Weights) -> bool:
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def only(weights: Weights, part: str) -> Weights:
+    return {name.removeprefix(part): tensor for name, tensor in weights.items() if name.startswith(part)}
+
+
+class Watched:
+    """Calls a function at each training step, by a hook on the backbone's first block."""
+
+    def __init__(self, model: NextItNet | SkipRec, at_step: Callable[[int], None]) -> None:
+        self.steps = 0
+        block = (model.backbone if isinstance(model, SkipRec) else model).blocks[0]
+
+        def hook(module: nn.Module, _: tuple[Tensor, ...], __: Tensor) -> None:
+            if module.training:
+                at_step(self.steps)
+                self.steps += 1
+
+        block.register_forward_hook(hook)
+
+
+# --- learning ---
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_training_lowers_the_loss_and_lifts_the_validation_score(make: Callable[[], NextItNet | SkipRec]) -> None:
+    model = make()
+    history = train(model, epochs=25)
+    losses = [record["loss"] for record in history.epochs]
+    assert len(losses) == 25
+    assert losses[0] == pytest.approx(math.log(NUM_ITEMS), rel=0.2)
+    assert losses[-1] < 0.7 * losses[0]
+    assert history.epochs[-1]["ndcg"] > history.epochs[0]["ndcg"] + 0.1
+    assert not model.training
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_the_scored_positions() -> None:
+    model, batch = net().eval(), SPLIT.train
+    scores = model(batch.items)
+    terms = [
+        scores[row, t].logsumexp(dim=-1) - scores[row, t, target]
+        for row, targets in enumerate(batch.targets.tolist())
+        for t, target in enumerate(targets)
+        if target
+    ]
+    assert (batch.targets == 0).any()
+    assert next_item_loss(model, batch).item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-5)
+
+
+def test_the_model_holds_the_weights_of_the_chosen_epoch() -> None:
+    """A run that ends with the chosen epoch ends with these weights."""
+    model, again = net(), net()
+    history = train(model, epochs=12, learning_rate=0.05)
+    ndcg = [record["ndcg"] for record in history.epochs]
+    assert history.chosen == max(range(12), key=lambda epoch: ndcg[epoch]) < 11
+    assert float(ndcg_per_user(model, SPLIT.validation).mean()) == pytest.approx(ndcg[history.chosen], rel=1e-9)
+    train(again, epochs=history.chosen + 1, learning_rate=0.05)
+    assert same(weights_of(model), weights_of(again))
+
+
+def test_the_history_says_how_it_went() -> None:
+    history = train(skiprec(), epochs=5, warmup_epochs=2, ramp_epochs=2)
+    assert [record["epoch"] for record in history.epochs] == [0, 1, 2, 3, 4]
+    assert [bool(record["candidate"]) for record in history.epochs] == [False] * 4 + [True]
+    assert all(math.isfinite(record["loss"]) and 0 <= record["ndcg"] <= 1 for record in history.epochs)
+    for record in history.epochs[2:]:
+        assert 0 < record["keep_probability"] < 1
+        assert 0 <= record["keep_rate"] <= 1
+        assert 0 <= record["ndcg_sampled"] <= 1
+    assert history.stopped == "all epochs run"
+    assert history.note == ""
+
+
+def test_the_history_of_a_skiprec_holds_the_weight_of_the_cost() -> None:
+    history = train(skiprec(), epochs=5, warmup_epochs=1, ramp_epochs=2, cost=0.6)
+    assert [record["cost"] for record in history.epochs[1:]] == pytest.approx([0.3, 0.6, 0.6, 0.6])
+
+
+def test_the_recorded_keep_rates_are_the_policy_s() -> None:
+    model = skiprec()
+    history = train(model, epochs=3)
+    last = history.epochs[history.chosen]
+    assert history.chosen == 2
+    assert last["keep_rate"] == pytest.approx(float(gates_of(model, SPLIT.validation).mean()), abs=1e-6)
+    logits = model.gate_logits(SPLIT.validation.items, SPLIT.validation.cut).detach()
+    assert last["keep_probability"] == pytest.approx(float(logits.softmax(dim=-1)[..., 0].mean()), abs=1e-6)
+
+
+# --- reproducible, and without a trace ---
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    make: Callable[[], NextItNet | SkipRec],
+) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        model = make()
+        torch.manual_seed(len(found))  # the state outside must not matter
+        history = train(model, seed=seed)
+        found.append((weights_of(model), [record["loss"] for record in history.epochs]))
+    assert same(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert found[0][1] != found[2][1]
+    assert not same(found[0][0], found[2][0])
+
+
+def test_the_global_stream_is_left_alone() -> None:
+    model = skiprec()
+    before = torch.get_rng_state()
+    train(model)
+    assert torch.equal(torch.get_rng_state(), before)
+
+    def interrupt(step: int) -> None:
+        raise KeyboardInterrupt
+
+    Watched(model, interrupt)
+    train(model)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_test_cases_are_never_looked_at() -> None:
+    sealed = object.__new__(Windows)  # it holds nothing: whoever looks gets an AttributeError
+    with pytest.raises(AttributeError):
+        len(sealed)
+    for make in (net, skiprec):
+        model, blind = make(), make()
+        train(model)
+        train(blind, dataclasses.replace(SPLIT, test=sealed))
+        assert same(weights_of(model), weights_of(blind))
+
+
+def test_nothing_of_a_window_but_its_items_and_targets_is_trained_on() -> None:
+    """The cuts are drawn: those of the windows, their users and what was seen before have no say."""
+    other = dataclasses.replace(
+        SPLIT.train, cut=torch.zeros_like(SPLIT.train.cut), users=torch.zeros_like(SPLIT.train.users), seen=()
+    )
+    model, blind = skiprec(), skiprec()
+    train(model)
+    train(blind, dataclasses.replace(SPLIT, train=other))
+    assert same(weights_of(model), weights_of(blind))
+
+
+# --- warm-up, ramp, cost ---
+
+
+def test_the_warm_up_is_training_at_full_depth_without_the_policy() -> None:
+    model, alone = skiprec(), net()
+    policy, start = weights_of(model.policy), weights_of(alone)
+    found: list[Weights] = []
+    for watched, backbone in ((model, model.backbone), (alone, alone)):
+        history = weights_in_the_last_step(watched, backbone, found)
+        assert len(history.epochs) == 3
+    assert same(weights_of(model.policy), policy)
+    assert same(*found)
+    assert not same(found[0], start)
+
+
+def weights_in_the_last_step(model: NextItNet | SkipRec, backbone: NextItNet, found: list[Weights]) -> History:
+    Watched(model, lambda step: found.append(weights_of(backbone)) if step == 3 * STEPS - 1 else None)
+    return train(model, epochs=3, warmup_epochs=3, cost=5.0, weight_decay=0.1)
+
+
+def test_the_policy_is_trained_after_the_warm_up() -> None:
+    model = skiprec()
+    policy = weights_of(model.policy)
+    train(model, epochs=2, warmup_epochs=1, ramp_epochs=0)
+    after = weights_of(model.policy)
+    assert all(not torch.equal(after[name], policy[name]) for name in policy)
+
+
+@pytest.mark.parametrize(("warmup", "ramp"), [(2, 2), (0, 3), (3, 0), (0, 0)])
+def test_no_epoch_before_the_ramp_s_end_is_chosen(warmup: int, ramp: int) -> None:
+    history = train(skiprec(), epochs=warmup + ramp + 2, warmup_epochs=warmup, ramp_epochs=ramp)
+    candidates = [record["epoch"] for record in history.epochs if record["candidate"]]
+    assert candidates == [warmup + ramp, warmup + ramp + 1]
+    assert history.chosen in candidates
+    assert set(history.behind_best) == set(candidates)
+
+
+def test_a_backbone_has_no_warm_up_and_no_ramp() -> None:
+    history = train(net(), epochs=3, warmup_epochs=2, ramp_epochs=5)
+    assert all(record["candidate"] for record in history.epochs)
+    assert history.note == ""
+
+
+def test_a_cost_closes_gates() -> None:
+    keep = {}
+    for cost in (0.0, 5.0):
+        history = train(skiprec(), epochs=12, warmup_epochs=2, ramp_epochs=3, cost=cost, learning_rate=0.02)
+        keep[cost] = history.epochs[-1]["keep_probability"]
+    assert keep[5.0] < keep[0.0] - 0.2
+
+
+def costs_paid(keep_bias: float, **settings: object) -> list[float]:
+    """What a cost of 0.6 adds to the loss of each epoch, with a policy that is sure and weights that stand still."""
+    losses = []
+    for cost in (0.6, 0.0):
+        history = train(skiprec(keep_bias=keep_bias), epochs=6, cost=cost, learning_rate=1e-30, **settings)
+        losses.append([record["loss"] for record in history.epochs])
+    return [paid - free for paid, free in zip(*losses, strict=True)]
+
+
+def test_the_cost_of_the_mean_gate_grows_over_the_ramp() -> None:
+    paid = costs_paid(keep_bias=60.0, warmup_epochs=2, ramp_epochs=2)
+    assert paid[:2] == [0, 0]
+    assert 0.05 < paid[2] < paid[3] - 0.05 < 0.5
+    assert paid[4:] == pytest.approx([0.6, 0.6], abs=1e-5)
+
+
+def test_without_a_ramp_the_whole_cost_is_paid_at_once() -> None:
+    paid = costs_paid(keep_bias=60.0, warmup_epochs=1, ramp_epochs=0)
+    assert paid == pytest.approx([0.0] + [0.6] * 5, abs=1e-5)
+
+
+def test_who_skips_every_block_pays_nothing() -> None:
+    assert costs_paid(keep_bias=-60.0, warmup_epochs=1, ramp_epochs=1) == [0] * 6
+
+
+# --- which epoch ---
+
+
+def candidate(epoch: int, blocks: float, ndcg: Tensor) -> _Candidate:
+    return _Candidate(epoch=epoch, blocks=blocks, ndcg=ndcg, weights={})
+
+
+def behind(best: Tensor, errors: float, *, seed: int) -> Tensor:
+    """Scores of the same users, worse by so many standard errors of the paired difference."""
+    noise = torch.randn(len(best), generator=generator(seed), dtype=torch.float64) * 0.01
+    noise = noise - noise.mean()
+    error = noise.std() / len(best) ** 0.5
+    return best - errors * error - noise
+
+
+def test_the_fewest_blocks_within_one_paired_standard_error_win() -> None:
+    # Users differ much more among themselves than two epochs do: an unpaired error would let all of these pass.
+    best = torch.rand(60, generator=generator(), dtype=torch.float64)
+    front = [
+        candidate(10, 8.0, best),
+        candidate(11, 6.0, behind(best, 0.3, seed=1)),
+        candidate(12, 4.0, behind(best, 0.9, seed=2)),
+        candidate(13, 3.0, behind(best, 1.1, seed=3)),
+        candidate(14, 1.0, behind(best, 5.0, seed=4)),
+    ]
+    assert paired_difference(best, front[3].ndcg).mean < best.std() / 60**0.5
+    for order in (front, front[::-1]):
+        assert choose(order).epoch == 12
+
+
+def test_the_best_wins_where_it_has_the_fewest_blocks() -> None:
+    best = torch.rand(60, generator=generator(), dtype=torch.float64)
+    front = [candidate(1, 4.0, behind(best, 0.5, seed=1)), candidate(2, 2.0, best)]
+    assert choose(front).epoch == 2
+    assert choose(front[1:]).epoch == 2
+
+
+def test_of_equally_few_blocks_the_better_wins() -> None:
+    best = torch.rand(60, generator=generator(), dtype=torch.float64)
+    front = [
+        candidate(1, 4.0, best),
+        candidate(2, 2.0, behind(best, 0.8, seed=1)),
+        candidate(3, 2.0, behind(best, 0.2, seed=2)),
+    ]
+    assert choose(front).epoch == 3
+
+
+def test_the_history_tells_how_far_each_candidate_lies_behind_the_best() -> None:
+    history = train(net(), epochs=6)
+    ndcg = [record["ndcg"] for record in history.epochs]
+    assert set(history.behind_best) == set(range(6))
+    for epoch, (difference, error) in history.behind_best.items():
+        assert difference == pytest.approx(max(ndcg) - ndcg[epoch], abs=1e-9)
+        assert error >= 0
+    assert history.behind_best[ndcg.index(max(ndcg))] == (0, 0)
+
+
+# --- stopping ---
+
+
+def test_training_stops_when_no_epoch_is_better() -> None:
+    history = train(net(), epochs=50, learning_rate=1e-12, patience=3)
+    assert len(history.epochs) == 4
+    assert history.chosen == 0
+    assert history.stopped == "no better for 3 epochs"
+
+
+def test_patience_counts_from_the_first_candidate() -> None:
+    history = train(skiprec(), epochs=50, learning_rate=1e-12, patience=3, warmup_epochs=4, ramp_epochs=2)
+    assert len(history.epochs) == 10
+    assert history.chosen == 6
+
+
+def interrupted_in(model: NextItNet | SkipRec, epoch: int, **settings: object) -> tuple[History, Weights]:
+    """Ctrl-C in the third step of an epoch; the weights at that moment are returned too."""
+    at_that_moment: Weights = {}
+
+    def interrupt(step: int) -> None:
+        if step == epoch * STEPS + 2:
+            at_that_moment.update(weights_of(model))
+            raise KeyboardInterrupt
+
+    Watched(model, interrupt)
+    history = train(model, epochs=20, **settings)
+    assert at_that_moment
+    return history, at_that_moment
+
+
+def test_the_step_count_of_these_tests() -> None:
+    model = net()
+    watched = Watched(model, lambda step: None)
+    train(model, epochs=2)
+    assert watched.steps == 2 * STEPS
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_ctrl_c_keeps_the_best_weights_so_far(make: Callable[[], NextItNet | SkipRec]) -> None:
+    stopped, whole = make(), make()
+    history, at_that_moment = interrupted_in(stopped, 6)
+    expected = train(whole, epochs=6)
+    assert history.stopped == "interrupted"
+    assert history.note == ""
+    assert len(history.epochs) == 6
+    assert history.chosen == expected.chosen
+    assert same(weights_of(stopped), weights_of(whole))
+    assert not same(weights_of(stopped), at_that_moment)
+    assert not stopped.training
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_ctrl_c_before_the_ramp_s_end_keeps_the_last_weights_and_says_so(epoch: int) -> None:
+    model = skiprec()
+    history, at_that_moment = interrupted_in(model, epoch, warmup_epochs=2, ramp_epochs=2)
+    assert history.stopped == "interrupted"
+    assert "ramp" in history.note
+    assert history.chosen == len(history.epochs) - 1 == epoch - 1
+    assert same(weights_of(model), at_that_moment)
+    assert not model.training
+
+
+def test_a_run_that_ends_before_the_ramp_says_so() -> None:
+    history = train(skiprec(), epochs=2, warmup_epochs=2, ramp_epochs=2)
+    assert history.stopped == "all epochs run"
+    assert "ramp" in history.note
+    assert history.chosen == 1
+
+
+# --- cuts ---
+
+
+def test_a_cut_is_uniform_over_the_real_positions() -> None:
+    lengths, draws = (1, 3, 6, 10), 20_000
+    items = random_items(lengths, 10, NUM_ITEMS).repeat(draws, 1)
+    cuts = draw_cut(items).view(draws, len(lengths))
+    for length, drawn in zip(lengths, cuts.T):
+        counts = torch.bincount(drawn, minlength=10).double()
+        expected, error = draws / length, (draws / length * (1 - 1 / length)) ** 0.5
+        assert (counts[: 10 - length] == 0).all()  # padding
+        assert ((counts[10 - length :] - expected).abs() <= 4 * error).all()
+
+
+def test_cuts_of_different_rows_are_drawn_independently() -> None:
+    cuts = draw_cut(random_items((10, 10), 10, NUM_ITEMS).repeat(5_000, 1)).view(-1, 2).double()
+    assert torch.corrcoef(cuts.T)[0, 1].abs() < 4 / 5_000**0.5
+
+
+def read_by_the_policy(model: SkipRec) -> list[Tensor]:
+    """What the policy is given in training, batch by batch."""
+    read: list[Tensor] = []
+
+    def remember(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if module.training:
+            read.append(inputs[0])
+
+    model.policy.register_forward_pre_hook(remember)
+    return read
+
+
+def test_in_training_the_policy_reads_up_to_a_cut_or_all_of_the_window() -> None:
+    windows = {tuple(row) for row in SPLIT.train.items.tolist()}
+    weights = {}
+    for policy_reads in ("up to a cut", "the whole window"):
+        model = skiprec()
+        read = read_by_the_policy(model)
+        train(model, epochs=3, policy_reads=policy_reads)
+        rows = torch.cat(read)
+        assert len(rows) == 2 * len(SPLIT.train)  # none in the warm-up
+        whole = sum(tuple(row) in windows for row in rows.tolist())
+        assert whole == len(rows) if policy_reads == "the whole window" else 0 < whole < len(rows) / 2
+        weights[policy_reads] = weights_of(model)
+    assert not same(weights["up to a cut"], weights["the whole window"])
+
+
+# --- where to start from, and what to train on ---
+
+
+def test_a_pretrained_backbone_is_copied_and_its_embedding_given_to_the_policy() -> None:
+    pretrained, model = net(seed=5), skiprec()
+    trained = weights_of(pretrained)
+    train(pretrained, epochs=2)
+    history = train(model, epochs=1, warmup_epochs=1, learning_rate=1e-30, pretrained=pretrained)
+    assert len(history.epochs) == 1
+    assert torch.equal(model.policy.embedding.weight, pretrained.embedding.weight)
+    assert model.policy.embedding.weight is not model.backbone.embedding.weight
+    for name, tensor in pretrained.state_dict().items():
+        torch.testing.assert_close(model.backbone.state_dict()[name], tensor, rtol=0, atol=1e-20)
+    assert not same(weights_of(pretrained), trained)
+
+
+def test_training_leaves_the_pretrained_backbone_as_it_was() -> None:
+    pretrained, model = net(seed=5), skiprec()
+    before = weights_of(pretrained)
+    train(model, pretrained=pretrained)
+    assert same(weights_of(pretrained), before)
+
+
+def test_a_policy_of_another_width_keeps_its_own_embedding() -> None:
+    pretrained, model = net(seed=5), skiprec(embedding_channels=5)
+    embedding = model.policy.embedding.weight.clone()
+    train(model, epochs=1, warmup_epochs=1, pretrained=pretrained)
+    assert torch.equal(model.policy.embedding.weight, embedding)
+
+
+def test_a_backbone_can_start_from_a_pretrained_one() -> None:
+    pretrained, model = net(seed=5), net()
+    train(model, epochs=1, learning_rate=1e-30, pretrained=pretrained)
+    torch.testing.assert_close(model.embedding.weight, pretrained.embedding.weight, rtol=0, atol=1e-20)
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_a_pretrained_backbone_of_other_sizes_is_refused(make: Callable[[], NextItNet | SkipRec]) -> None:
+    for wrong in (net(channels=4), NextItNet(NUM_ITEMS, channels=8, dilations=(1, 2, 1))):
+        with pytest.raises(ValueError, match="sizes"):
+            train(make(), pretrained=wrong)
+
+
+def test_fresh_windows_are_asked_for_once_an_epoch_and_trained_on() -> None:
+    """Only items of the fresh windows move in the input embedding."""
+    asked: list[int] = []
+
+    def fresh(epoch: int) -> Windows:
+        asked.append(epoch)
+        items = torch.tensor([[0, 2, 4, 6]] if epoch < 2 else [[0, 0, 0, 9]])
+        targets = torch.tensor([[0, 4, 6, 8]] if epoch < 2 else [[0, 0, 0, 1]])
+        return Windows(items, targets, torch.tensor([3]), torch.tensor([0]), (items[0, :0].numpy(),))
+
+    model = net()
+    before = model.embedding.weight.clone()
+    history = train(model, epochs=2, fresh=fresh)
+    moved = (model.embedding.weight != before).any(dim=1).nonzero().flatten().tolist()
+    assert moved == [2, 4, 6]
+    assert asked == [0, 1]
+    asked.clear()
+    history = train(model, epochs=4, fresh=fresh, seed=1)
+    assert asked == [0, 1, 2, 3]
+    assert len(history.epochs) == 4
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"patience": 0},
+        {"cost": -0.1},
+        {"cost": math.nan},
+        {"cost": math.inf},
+        {"warmup_epochs": -1},
+        {"ramp_epochs": -1},
+        {"learning_rate": 0.0},
+        {"learning_rate": -1.0},
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"weight_decay": -0.1},
+        {"policy_reads": "tea leaves"},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_before_anything_is_trained(wrong: dict[str, object]) -> None:
+    model = skiprec()
+    before = weights_of(model)
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        train(model, **wrong)
+    assert same(weights_of(model), before)
+
+
+def test_a_loss_that_is_no_number_stops_the_training() -> None:
+    model = net()
+    with torch.no_grad():
+        model.output_bias[3] = math.nan
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        train(model)
+
+
+def test_training_windows_without_a_row_are_refused() -> None:
+    empty = dataclasses.replace(SPLIT, train=SPLIT.train.rows(slice(0, 0)))
+    with pytest.raises(ValueError):
+        train(net(), empty)
+
+
+def test_a_progress_bar_is_shown_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(net(), SPLIT, epochs=1, batch_size=8)
+    assert "NDCG@10" in capsys.readouterr().err
+    train(net(), epochs=1)
+    assert capsys.readouterr() == ("", "")
