@@ -16,10 +16,12 @@ import torch
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import MarkovChain, NextItemModel, NextItNet, Popularity
 from skiprec_lite.datasets import Interactions, load_movielens
-from skiprec_lite.evaluation import evaluate, gates_of, ndcg_per_user
+from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases
+from skiprec_lite.metrics import hit_rate
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Split, last_n, leave_one_out
+from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
+from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.training import History, fit
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -125,7 +127,22 @@ def _quality() -> list[Run]:
     return runs
 
 
-EXPERIMENTS: dict[str, Callable[[], list[Run]]] = {"search": _search, "quality": _quality}
+def _synthetic() -> list[Run]:
+    """Users whose needed blocks are known: full depth and SkipRec, three seeds each."""
+    backbone = {"channels": 32, "dilations": [1, 2, 4] * 2}
+    training = {"epochs": 24, "batch_size": 64, "learning_rate": 3e-3, "patience": 24}
+    gated = training | {"cost": 1.0, "warmup_epochs": 8, "ramp_epochs": 4}
+    return [
+        run
+        for seed in range(3)
+        for run in (
+            Run(f"full depth, seed {seed}", "nextitnet", "known depth", seed, backbone, {}, training),
+            Run(f"SkipRec, seed {seed}", "skiprec", "known depth", seed, backbone, {"keep_bias": 2.0}, gated),
+        )
+    ]
+
+
+EXPERIMENTS: dict[str, Callable[[], list[Run]]] = {"search": _search, "quality": _quality, "synthetic": _synthetic}
 
 
 def build(run: Run, split: Split) -> NextItemModel:
@@ -165,18 +182,16 @@ def run_experiment(name: str, *, folder: Path = RESULTS, progress: bool = True) 
         raise ValueError(f"unknown experiment {name!r}: choose from {', '.join(EXPERIMENTS)}")
     table, users = folder / f"{name}.csv", folder / f"{name}_users.csv"
     done = set(pd.read_csv(table)["run"]) if table.exists() else set()
-    data = load_movielens()
-    splits = {protocol: make(data) for protocol, make in PROTOCOLS.items()}
+    weights = folder.parent / "runs" / name
+    weights.mkdir(parents=True, exist_ok=True)
     for run in EXPERIMENTS[name]():
         if run.name in done:
             continue
-        split = splits[run.protocol]
-        row, per_user, model = execute(run, split, test=name != "search", progress=progress)
+        row, per_user, model = execute(run, test=name != "search", progress=progress)
+        if isinstance(model, NextItNet | SkipRec):
+            command = f"python -m skiprec_lite experiment {name}"
+            checkpoints.save(model, weights / f"{run.name}.safetensors", command=command, **row)
         if per_user is not None:
-            checkpoints_folder = folder.parent / "runs" / name
-            checkpoints_folder.mkdir(parents=True, exist_ok=True)
-            if isinstance(model, NextItNet | SkipRec):
-                checkpoints.save(model, checkpoints_folder / f"{run.name}.safetensors", **row)
             _append(users, {"run": run.name} | {f"user {i}": round(v, 6) for i, v in enumerate(per_user.tolist())})
         _append(table, {"experiment": name} | row)
     return pd.read_csv(table)
@@ -188,13 +203,13 @@ def check(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
     Raises:
         ValueError: if the table has no such row, or the two differ by more than 0.001.
     """
-    smallest = {"search": "full 0", "quality": "markov"}[name]
+    smallest = {"search": "full 0", "quality": "markov", "synthetic": "full depth, seed 0"}[name]
     (run,) = (r for r in EXPERIMENTS[name]() if r.name == smallest)
-    column = "validation ndcg@10" if name == "search" else "ndcg@10"
+    column = "ndcg@10" if name == "quality" else "validation ndcg@10"
     table = pd.read_csv(folder / f"{name}.csv").set_index("run")
     if smallest not in table.index:
         raise ValueError(f"{name}.csv has no row {smallest!r} yet")
-    row, _, _ = execute(run, PROTOCOLS[run.protocol](load_movielens()), test=name != "search")
+    row, _, _ = execute(run, test=name != "search")
     found = {"run": smallest, "found": row[column], "in the table": float(table[column][smallest])}
     if abs(found["found"] - found["in the table"]) > 1e-3:
         raise ValueError(f"{name}, row {smallest!r}: found {found['found']}, the table says {found['in the table']}")
@@ -202,34 +217,64 @@ def check(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
 
 
 def execute(
-    run: Run, split: Split, *, test: bool = True, progress: bool = True
+    run: Run, *, test: bool = True, progress: bool = True
 ) -> tuple[dict[str, Any], torch.Tensor | None, NextItemModel]:
-    """Train and judge one run; `test=False` looks at validation only, as a search for settings must."""
+    """Train and judge one run; `test=False` looks at validation only, as a search for settings must.
+
+    Returns:
+        the row of the result table, each user's NDCG@10 on the test cases (None where the row says it all), the model.
+    """
+    known = users_of_known_depth() if run.protocol == "known depth" else None
+    split = known.split() if known else PROTOCOLS[run.protocol](load_movielens())
     start = time.perf_counter()
     model, history = build(run, split), History()
     if isinstance(model, NextItNet | SkipRec):
-        history = fit(model, split, seed=run.seed, progress=progress, **run.training)
-    seconds = time.perf_counter() - start
+        fresh = known.fresh if known else None
+        history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **run.training)
     row: dict[str, Any] = {
-        "run": run.name, "model": run.model, "dataset": "ml-100k", "protocol": run.protocol, "seed": run.seed,
-        "settings": run.settings(),
+        "run": run.name, "model": run.model, "dataset": "synthetic" if known else "ml-100k", "protocol": run.protocol,
+        "seed": run.seed, "settings": run.settings(),
         "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
     }  # fmt: skip
-    cases = split.test if test else split.validation
-    found = evaluate(model, cases) if test else {}
-    row |= {key: round(found[key], 5) if test else "" for key in ("ndcg@10", "hr@10", "mrr@5")}
-    row |= {"blocks": "", "patterns": ""}
-    if isinstance(model, SkipRec):
-        gates = gates_of(model, cases)
-        row |= {"blocks": round(float(gates.sum(dim=1).mean()), 3), "patterns": len(gates.unique(dim=0))}
-    elif isinstance(model, NextItNet):
-        row |= {"blocks": len(model.blocks), "patterns": 1}
+    per_user = None
+    if known:
+        row |= _per_group(known, model, split.test)
+    else:
+        found = evaluate(model, split.test) if test else {}
+        row |= {key: round(found[key], 5) if test else "" for key in ("ndcg@10", "hr@10", "mrr@5")}
+        row |= _blocks(model, split.test if test else split.validation)
+        per_user = ndcg_per_user(model, split.test) if test else None
     row |= {
         "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
-        "seconds": round(seconds, 1), "threads": torch.get_num_threads(), "version": _commit(),
+        "seconds": round(time.perf_counter() - start, 1), "threads": torch.get_num_threads(), "version": _commit(),
         "date": datetime.date.today().isoformat(),
     }  # fmt: skip
-    return row, ndcg_per_user(model, split.test) if test else None, model
+    return row, per_user, model
+
+
+def _blocks(model: NextItemModel, cases: Windows) -> dict[str, Any]:
+    if isinstance(model, SkipRec):
+        gates = gates_of(model, cases)
+        return {"blocks": round(float(gates.sum(dim=1).mean()), 3), "patterns": len(gates.unique(dim=0))}
+    return (
+        {"blocks": len(model.blocks), "patterns": 1} if isinstance(model, NextItNet) else {"blocks": "", "patterns": ""}
+    )
+
+
+def _per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[str, Any]:
+    """Accuracy (share of next items ranked first) of each group, and the pattern that most of its users have."""
+    correct = mean_per_user(hit_rate(rank_cases(model, cases), 1), cases)
+    gates = gates_of(model, cases) if isinstance(model, SkipRec) else None
+    row: dict[str, Any] = {"best possible": round(known.best_accuracy, 4)}
+    for group, lag in enumerate(known.lags):
+        here = known.group_of(cases) == group
+        row[f"accuracy, lag {lag}"] = round(float(correct[here].mean()), 4)
+        row |= {f"pattern, lag {lag}": "", f"share, lag {lag}": ""}
+        if gates is not None:
+            patterns, counts = gates[here].unique(dim=0, return_counts=True)
+            row[f"pattern, lag {lag}"] = "".join("■" if gate else "·" for gate in patterns[counts.argmax()])
+            row[f"share, lag {lag}"] = round(float(counts.max() / counts.sum()), 4)
+    return row
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:

@@ -1,0 +1,22 @@
+"""What the whole test session shares: MovieLens is fetched once, before workers and kernels start."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+# Two workers on two cores: more threads would only get in each other's way. OMP_NUM_THREADS=2 pytest overrides it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fetch the data in a process of its own: the package must not be imported before jaxtyping's hook."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    fetched = subprocess.run(
+        [sys.executable, "-m", "skiprec_lite", "data"], capture_output=True, text=True, check=False
+    )
+    if fetched.returncode:
+        warnings.warn(fetched.stderr.strip(), stacklevel=1)

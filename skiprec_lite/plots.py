@@ -1,0 +1,189 @@
+"""Every figure of the course, from plain arrays; nothing here knows a model."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+COLOURS = sns.color_palette("colorblind")
+KEEP, SKIP = COLOURS[0], (0.93, 0.93, 0.93)
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure with a description for those who cannot see it; end a cell with it.
+
+    Args:
+        figure: made with this module's functions; not known to pyplot, so nothing is shown twice.
+        alt: what is to be seen, 40 characters or more, without measured numbers.
+
+    Raises:
+        ValueError: if the description is too short to describe anything.
+    """
+    if len(alt) < 40:
+        raise ValueError(f"a description needs 40 characters or more, got {len(alt)}: {alt!r}")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
+    png = base64.b64encode(buffer.getvalue()).decode()
+    # A raw bundle with text keeps the description in the file whatever JupyterLab does with the metadata.
+    bundle = {"image/png": png, "text/plain": f"Figure: {alt}"}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def new_figure(
+    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure in inches, and its axes as an array of shape (rows, columns), in the course's one style."""
+    with mpl.rc_context({**sns.axes_style("ticks"), "font.size": 10, "axes.titlesize": 11}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def gate_maps(maps: Mapping[str, tuple[np.ndarray, Sequence[str]]], alt: str, *, note: str = "") -> None:
+    """Heat maps of gates side by side: users down, blocks across; dark = kept, pale and hatched with a dot = skipped.
+
+    Args:
+        maps: title -> (gates of shape (user, block) in 0 ... 1, a label for each user).
+        alt: description of the figure.
+        note: a line under the figure.
+    """
+    tallest = max(len(gates) for gates, _ in maps.values())
+    figure, axes = new_figure(5.6 * len(maps), 0.9 + 0.3 * tallest, columns=len(maps))
+    for axis, (title, (gates, labels)) in zip(axes[0], maps.items()):
+        _gate_map(axis, gates, labels)
+        axis.set_title(title, loc="left")
+    if note:
+        figure.supxlabel(note, fontsize=9, x=0.01, ha="left")
+    show(figure, alt)
+
+
+def grouped_bars(
+    values: Mapping[str, Sequence[float]], groups: Sequence[str], alt: str, *, ylabel: str, xlabel: str = ""
+) -> None:
+    """Bars in groups, one colour and one hatch per series, each bar with its value on top.
+
+    Args:
+        values: name of a series -> one value per group.
+        groups: names of the groups.
+        alt: description of the figure.
+        ylabel: name and unit of the values.
+        xlabel: name of the groups' axis.
+    """
+    figure, axes = new_figure(7, 3.4)
+    axis, width = axes[0, 0], 0.8 / len(values)
+    for index, ((name, heights), hatch) in enumerate(zip(values.items(), ("", "//", "..", "xx"))):
+        places = np.arange(len(groups)) + (index - (len(values) - 1) / 2) * width
+        bars = axis.bar(places, heights, width * 0.95, label=name, color=COLOURS[index], hatch=hatch, edgecolor="white")
+        axis.bar_label(bars, fmt="%.3g", padding=2, fontsize=9)
+    axis.set_xticks(range(len(groups)), groups)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.legend(frameon=False)
+    show(figure, alt)
+
+
+def means_with_errors(rows: Mapping[str, tuple[float, float]], alt: str, *, xlabel: str, reference: str = "") -> None:
+    """Means as points with bars of two standard errors, one row each; the reference's mean as a dashed line.
+
+    Args:
+        rows: name -> (mean, standard error), drawn from top to bottom.
+        alt: description of the figure.
+        xlabel: name and unit of the means.
+        reference: the row whose mean is drawn as a line.
+    """
+    figure, axes = new_figure(7, 0.9 + 0.34 * len(rows))
+    axis, names = axes[0, 0], list(rows)
+    for place, (name, (mean, error)) in enumerate(rows.items()):
+        colour = "black" if name == reference else COLOURS[0]
+        axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=colour, capsize=3)
+    if reference:
+        axis.axvline(rows[reference][0], color="grey", linestyle="--", linewidth=1)
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set(xlabel=xlabel)
+    show(figure, alt)
+
+
+def save_skiprec_drawing(path: Path | str) -> None:
+    """Write the drawing of SkipRec as an SVG whose letters stay letters, the same bytes each time."""
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "skiprec_lite"}):
+        draw_skiprec().savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def draw_skiprec() -> Figure:
+    """Draw SkipRec: a user's sequence goes to the policy above and to the gated blocks below, and out come scores."""
+    figure, axes = new_figure(10, 3.9)
+    axis = axes[0, 0]
+    axis.set(xlim=(0, 100), ylim=(0, 40))
+    axis.axis("off")
+    gates = (1, 0, 1, 1, 0)
+    _box(axis, 1, 12, 13, 7, "user's\nsequence", "white")
+    _box(axis, 18, 12, 11, 7, "item\nembedding", "white")
+    _box(axis, 31, 29, 53, 8, "policy network: reads the sequence once, decides for this user", (1.0, 0.95, 0.8))
+    _arrow(axis, (7.5, 19), (31, 33), curve=-0.3)
+    _arrow(axis, (14, 15.5), (18, 15.5))
+    for index, gate in enumerate(gates):
+        left = 34 + 10.4 * index
+        _box(axis, left, 12, 7.4, 7, f"block {index + 1}", (*KEEP, 0.35) if gate else SKIP, dashed=not gate)
+        _arrow(axis, (left - (5 if index == 0 else 3), 15.5), (left, 15.5), faint=not gate)
+        _arrow(axis, (left + 3.7, 29), (left + 3.7, 19), label=str(gate), faint=not gate)
+        if not gate:  # the sequence walks around a skipped block
+            _arrow(axis, (left - 1.5, 15.5), (left + 8.9, 15.5), curve=1.15)
+    _arrow(axis, (83, 15.5), (87, 15.5))
+    _box(axis, 87, 12, 12, 7, "scores of\nall items", "white")
+    axis.text(
+        34, 2, "gate 1: the block runs        gate 0: its input passes by untouched, and no time is spent", fontsize=10
+    )
+    return figure
+
+
+def _gate_map(axis: Axes, gates: np.ndarray, labels: Sequence[str]) -> None:
+    mesh = sns.light_palette(KEEP, as_cmap=True)
+    axis.imshow(gates, cmap=mesh, vmin=0, vmax=1, aspect="auto")
+    for (user, block), gate in np.ndenumerate(gates):
+        if gate < 0.5:  # the dot carries the message in greyscale too
+            axis.plot(block, user, marker=".", color="grey", markersize=3)
+    axis.set_xticks(range(gates.shape[1]), [str(block + 1) for block in range(gates.shape[1])])
+    axis.set_yticks(range(len(labels)), labels, fontsize=8.5)
+    axis.set_xlabel("residual block")
+    axis.tick_params(length=0)
+    axis.set_xticks(np.arange(-0.5, gates.shape[1]), minor=True)
+    axis.set_yticks(np.arange(-0.5, len(labels)), minor=True)
+    axis.grid(which="minor", color="white", linewidth=2)
+    axis.tick_params(which="minor", length=0)
+    axis.spines[:].set_visible(False)
+
+
+def _box(
+    axis: Axes, x: float, y: float, width: float, height: float, text: str, colour: object, *, dashed: bool = False
+) -> None:
+    shape, line = "round,pad=0,rounding_size=1", "--" if dashed else "-"
+    axis.add_patch(
+        FancyBboxPatch((x, y), width, height, boxstyle=shape, linestyle=line, facecolor=colour, edgecolor="black")
+    )
+    axis.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=10)
+
+
+def _arrow(
+    axis: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    *,
+    curve: float = 0.0,
+    label: str = "",
+    faint: bool = False,
+) -> None:
+    style = {"arrowstyle": "->", "connectionstyle": f"arc3,rad={curve}", "color": "grey" if faint else "black"}
+    axis.annotate("", xy=end, xytext=start, arrowprops=style)
+    if label:
+        axis.text(start[0] + 0.6, (start[1] + end[1]) / 2, label, fontsize=11, fontweight="bold", color=style["color"])

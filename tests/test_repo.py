@@ -1,0 +1,77 @@
+"""The repository keeps its promises: one command, one style, imports that only go downwards."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "skiprec_lite"
+FROM_THE_GROUND_UP = (
+    "gumbel", "estimators", "downloads", "datasets", "splits", "synthetic", "metrics", "blocks", "backbones", "policy",
+    "skiprec", "evaluation", "training", "policy_gradient", "checkpoints", "plots", "experiments", "claims", "checks",
+    "practice", "cli", "__main__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]])
+def test_style_and_types(command: list[str]) -> None:
+    found = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.stem)
+def test_an_import_goes_only_downwards(path: Path) -> None:
+    if path.stem == "__init__":
+        return
+    here = FROM_THE_GROUND_UP.index(path.stem)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skiprec_lite"):
+            inside = node.module.removeprefix("skiprec_lite").removeprefix(".")
+            for module in [inside] if inside else [alias.name for alias in node.names]:
+                assert FROM_THE_GROUND_UP.index(module) < here, f"{path.stem} imports {module} from above"
+
+
+def test_ci_runs_the_readme_command_and_nothing_else() -> None:
+    shebang, strict, *rest = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert shebang.startswith("#!")
+    assert strict == "set -euo pipefail"
+    assert rest == [_readme_commands()[1]]
+
+
+def test_readme_commands_start_from_nothing_but_python() -> None:
+    train, test = _readme_commands()[:2]
+    assert train.startswith("python3 -m venv .venv && ")
+    assert train.endswith(".venv/bin/python -m skiprec_lite train")
+    assert test.endswith(".venv/bin/python -m pytest")
+
+
+def test_conda_environment_agrees_with_pyproject() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    python, pip, from_pip = environment["dependencies"]
+    assert python == f"python{project['requires-python']}"
+    assert pip == "pip"
+    assert from_pip == {"pip": ["-e .[dev]"]}
+    assert "dev" in project["optional-dependencies"]
+
+
+def test_torch_is_pinned_exactly() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [d for d in project["dependencies"] if d.startswith("torch")] == ["torch==2.13.0"]
+
+
+def test_nothing_of_movielens_is_committed() -> None:
+    tracked = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in tracked.split():
+        assert name == "data/README.md" or name.startswith(("data/results/", "data/weights/")), name
+
+
+def _readme_commands() -> list[str]:
+    """Return the lines of README's first shell block that a reader pastes."""
+    block = (ROOT / "README.md").read_text(encoding="utf-8").split("```bash\n", 1)[1].split("```", 1)[0]
+    return [line for line in block.splitlines() if line and not line.startswith("#")]
