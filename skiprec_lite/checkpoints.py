@@ -57,6 +57,8 @@ def load(path: Path | str) -> NextItNet | SkipRec:
         described = json.loads(header["model"])
         model = _build(described)
         tensors = load_file(path)
+        if surplus := tensors.keys() & _shared(model).keys():
+            raise ValueError(f"{', '.join(surplus)} should be another tensor's own")
         tensors |= {name: tensors[first] for name, first in _shared(model).items()}
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:

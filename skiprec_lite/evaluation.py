@@ -51,7 +51,7 @@ def rank_cases(
         else:
             raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
         if exclude_seen:
-            _rule_out_the_past(scores, batch)
+            scores = _without_the_past(scores, batch)
         ranks.append(metrics.rank_of_target(scores, batch.targets[where]))
     model.train(was_training)
     return torch.cat(ranks)
@@ -123,13 +123,15 @@ def _batches(cases: Windows, size: int) -> Iterator[tuple[Windows, slice]]:
         yield cases.rows(index), index
 
 
-def _rule_out_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) -> None:
-    """Set the scores of all that a user has met before each scored position to -inf."""
+def _without_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) -> Float[Tensor, "scored columns"]:
+    """Return the scores with -inf for all that a user has met up to each scored position."""
+    scores = scores.clone()  # rows of a model that ignores the history may share their memory
     row, position = batch.scored().nonzero(as_tuple=True)
     for line, (r, t) in enumerate(zip(row.tolist(), position.tolist())):
         scores[line, batch.items[r, : t + 1]] = -torch.inf
         if batch.seen:
             scores[line, torch.from_numpy(batch.seen[r])] = -torch.inf
+    return scores
 
 
 @torch.no_grad()

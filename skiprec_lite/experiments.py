@@ -94,18 +94,21 @@ def _search() -> list[Run]:
         (tied, {"weight_decay": 0.1}),
     ]
     full.append((tied | {"embedding_dropout": 0.4}, {"learning_rate": 2e-3}))
+    annealed = {"learning_rate": 2e-3, "anneal": True}
+    full.append((tied | {"embedding_dropout": 0.4}, annealed | {"epochs": 25, "patience": 25}))
     schedule = {"warmup_epochs": 10, "ramp_epochs": 6}
+    long = annealed | {"epochs": 40, "patience": 40}
     skip: list[tuple[dict, dict]] = [
-        ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.5}),
-        ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.2}),
-        ({"keep_bias": 1.0}, {"learning_rate": 1e-3, "cost": 0.5}),
+        ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.5, "epochs": 50}),
+        ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.2, "epochs": 50}),
+        ({"keep_bias": 1.0}, long | {"cost": 0.5}),
     ]
     best = tied | {"embedding_dropout": 0.4}
     return [
         Run(f"full {i}", "nextitnet", backbone=backbone, training={"epochs": 40, **training})
         for i, (backbone, training) in enumerate(full)
     ] + [
-        Run(f"skip {i}", "skiprec", backbone=best, policy=policy, training={"epochs": 50, **schedule, **training})
+        Run(f"skip {i}", "skiprec", backbone=best, policy=policy, training={**schedule, **training})
         for i, (policy, training) in enumerate(skip)
     ]
 

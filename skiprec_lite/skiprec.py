@@ -170,7 +170,7 @@ def recommend(
         items = pad_left(batch, length)
         where = torch.zeros_like(items, dtype=torch.bool)
         where[:, -1] = True
-        scores = model.score_at(items, where).float()
+        scores = model.score_at(items, where).to(torch.float32, copy=True)
         if exclude_seen:
             for row, history in zip(scores, batch):
                 row[torch.as_tensor(np.asarray(history, dtype=np.int64))] = -torch.inf

@@ -168,7 +168,9 @@ def _training_windows(sequences: Sequence[np.ndarray], users: Sequence[int], len
             seen.append(sequence[:start])
             owners.append(user)
     cut = torch.full((len(inputs),), length - 1)
-    return Windows(pad_left(inputs, length), pad_left(targets, length), cut, torch.tensor(owners), tuple(seen))
+    return Windows(
+        pad_left(inputs, length), pad_left(targets, length), cut, torch.tensor(owners, dtype=torch.int64), tuple(seen)
+    )
 
 
 def _last_positions(sequences: Sequence[np.ndarray], users: Sequence[int], n: int, width: int) -> Windows:

@@ -56,6 +56,7 @@ def fit(
     batch_size: int = 32,
     learning_rate: float = 1e-3,
     weight_decay: float = 0.0,
+    anneal: bool = False,
     cost: float = 0.0,
     warmup_epochs: int = 5,
     ramp_epochs: int = 5,
@@ -82,6 +83,7 @@ def fit(
         batch_size: windows a step.
         learning_rate: of Adam.
         weight_decay: decoupled, of AdamW.
+        anneal: let the learning rate fall to 0 along half a cosine over `epochs`.
         cost: weight of the mean gate in the loss; 0 does not reward skipping.
         warmup_epochs: for a SkipRec, epochs at full depth first.
         ramp_epochs: for a SkipRec, epochs over which the cost grows.
@@ -107,13 +109,17 @@ def fit(
         raise ValueError(f"learning_rate must be finite and above 0, got {learning_rate}")
     if policy_reads not in ("up to a cut", "the whole window"):
         raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
+    if len(split.train) == 0:
+        raise ValueError("split.train holds no window: there is nothing to train on")
     if pretrained is not None:
         _copy_backbone(pretrained, model)
     backbone, policy_model = (model.backbone, model) if isinstance(model, SkipRec) else (model, None)
     first_candidate = warmup_epochs + ramp_epochs if policy_model else 0
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    bar = tqdm(total=epochs * math.ceil(len(split.train) / batch_size), unit="step", disable=not progress)
+    total = epochs * math.ceil(len(split.train) / batch_size)  # steps
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total) if anneal else None
+    bar = tqdm(total=total, unit="step", disable=not progress)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -132,6 +138,8 @@ def fit(
                         loss = next_item_loss(backbone, train.rows(rows))
                     loss.backward()
                     optimizer.step()
+                    if decay:
+                        decay.step()
                     losses.append(loss.item())
                     if not math.isfinite(losses[-1]):
                         raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch}: lower learning_rate")
@@ -139,6 +147,8 @@ def fit(
                 record = {"epoch": epoch, "loss": sum(losses) / len(losses), "candidate": epoch >= first_candidate}
                 warming_up = epoch < warmup_epochs
                 ndcg, blocks, more = _validate(backbone if warming_up else model, split.validation)
+                if policy_model and not warming_up:
+                    more["cost"] = weight
                 history.epochs.append(record | {"ndcg": float(ndcg.mean())} | more)
                 bar.set_postfix_str(f"epoch {epoch}, validation NDCG@10 {ndcg.mean():.4f}, blocks {blocks:.1f}")
                 if epoch >= first_candidate:

@@ -101,8 +101,9 @@ def test_tied_weights_score_with_the_embedding_itself() -> None:
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_padding_is_embedded_as_zero_and_stays_zero_in_training(tied: bool) -> None:
-    net, items = random_net(tied=tied), items_of()
+    net, items = NextItNet(NUM_ITEMS, channels=8, dilations=(1, 4, 2), tied=tied), items_of()
     assert (net.embed(items)[items == 0] == 0).all()
+    assert (net.embed(items)[items > 0] != 0).all()
     real = items > 0
     nn.functional.cross_entropy(net(items)[real], items[real]).backward()
     assert (net.embedding.weight.grad[0] == 0).all()

@@ -177,6 +177,15 @@ def test_another_program_s_safetensors_file_is_refused(read: Callable[[Path], ob
 
 
 @pytest.mark.parametrize("read", [checkpoints.load, checkpoints.notes])
+def test_a_file_of_another_version_is_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoints.save(net(), path)
+    save_file(load_file(path), path, metadata=header_of(path) | {"format": "skiprec_lite 99"})
+    with pytest.raises(ValueError, match="99"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [checkpoints.load, checkpoints.notes])
 def test_a_file_cut_short_is_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     checkpoints.save(net(), path)

@@ -127,7 +127,7 @@ def test_bench_times_an_epoch_and_both_ways_of_inference(capsys: pytest.CaptureF
         (("train", "--epochs", "0"), "epochs"),
         (("train", "--tau", "0"), "tau"),
         (("train", "--blocks", "0"), "blocks"),
-        (("recommend", "-k", "0"), "k must"),
+        (("recommend", "--user", "u7", "-k", "0"), "k must"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_1(

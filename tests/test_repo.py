@@ -71,6 +71,16 @@ def test_nothing_of_movielens_is_committed() -> None:
         assert name == "data/README.md" or name.startswith(("data/results/", "data/weights/")), name
 
 
+def test_the_ten_lines_of_the_readme_run() -> None:
+    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n", 1)[1].split("```", 1)[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    shortened = code.replace("epochs=40", "epochs=1, progress=False")
+    assert shortened != code
+    names: dict = {}
+    exec(shortened, names)
+    assert names["items"].shape == names["scores"].shape == (1, 5)
+
+
 def _readme_commands() -> list[str]:
     """Return the lines of README's first shell block that a reader pastes."""
     block = (ROOT / "README.md").read_text(encoding="utf-8").split("```bash\n", 1)[1].split("```", 1)[0]

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from helpers import generator, random_items, tiny_split
+from helpers import generator, random_items, randomise, tiny_split
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from skiprec_lite import training
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
 from skiprec_lite.metrics import paired_difference
@@ -33,8 +35,8 @@ def net(*, channels: int = 8, seed: int = 0, dropout: float = 0.1) -> NextItNet:
     return NextItNet(NUM_ITEMS, channels=channels, dilations=(1, 2), dropout=dropout)
 
 
-def skiprec(*, seed: int = 0, embedding_channels: int | None = None, keep_bias: float = 1.0) -> SkipRec:
-    backbone = net(seed=seed)
+def skiprec(*, dropout: float = 0.1, embedding_channels: int | None = None, keep_bias: float = 1.0) -> SkipRec:
+    backbone = net(dropout=dropout)
     policy = PolicyNetwork(
         NUM_ITEMS, 2, channels=8, dilations=(1,), keep_bias=keep_bias, embedding_channels=embedding_channels
     )
@@ -101,6 +103,18 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_scored_positions() -> None:
     ]
     assert (batch.targets == 0).any()
     assert next_item_loss(model, batch).item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-5)
+
+
+def test_positions_before_the_cut_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their gates have read the item to predict: with a late cut only the last few positions make up the loss."""
+    expected = skiprec(dropout=0.0).backbone
+    for cut in (7, 5):
+        monkeypatch.setattr(training, "draw_cut", lambda items, cut=cut: torch.full((len(items),), cut))
+        settings = {"warmup_epochs": 0, "learning_rate": 1e-30, "batch_size": 1000, "epochs": 1}
+        history = train(skiprec(keep_bias=60.0, dropout=0.0), **settings)
+        scored = SPLIT.train.scored() & (torch.arange(8) >= cut)
+        loss = F.cross_entropy(expected.score_at(SPLIT.train.items, scored), SPLIT.train.targets[scored])
+        assert history.epochs[0]["loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_the_model_holds_the_weights_of_the_chosen_epoch() -> None:
@@ -328,6 +342,27 @@ def test_the_history_tells_how_far_each_candidate_lies_behind_the_best() -> None
         assert difference == pytest.approx(max(ndcg) - ndcg[epoch], abs=1e-9)
         assert error >= 0
     assert history.behind_best[ndcg.index(max(ndcg))] == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fit_chooses_by_the_rule_among_all_candidates(seed: int) -> None:
+    """As good as the best within one paired standard error, then the fewest blocks, retraced from the history."""
+    model = skiprec()
+    randomise(model.backbone, seed=seed, scale=0.03)  # its blocks matter a little
+
+    def another_policy(epoch: int) -> Windows:
+        randomise(model.policy, seed=100 * seed + epoch)
+        return SPLIT.train
+
+    history = train(model, epochs=30, batch_size=1000, learning_rate=1e-30, fresh=another_policy)
+    records = {record["epoch"]: record for record in history.epochs if record["candidate"]}
+    best = max(records, key=lambda epoch: records[epoch]["ndcg"])
+    as_good = [epoch for epoch, (difference, error) in history.behind_best.items() if difference <= error]
+    assert len(records) == 28
+    assert 2 < len(as_good) < 28
+    assert history.chosen == min(as_good, key=lambda epoch: (records[epoch]["keep_rate"], -records[epoch]["ndcg"]))
+    assert history.chosen != best
+    assert float(gates_of(model, SPLIT.validation).mean()) == pytest.approx(records[history.chosen]["keep_rate"])
 
 
 # --- stopping ---

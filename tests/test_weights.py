@@ -1,0 +1,39 @@
+"""The committed weights are what their headers say."""
+
+from pathlib import Path
+
+import pytest
+
+from skiprec_lite import checkpoints, evaluation, experiments, metrics, splits, synthetic
+from skiprec_lite.datasets import load_movielens
+
+WEIGHTS = sorted((experiments.DATA / "weights").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda p: p.stem)
+def test_the_header_tells_where_the_weights_come_from(path: Path) -> None:
+    notes = checkpoints.notes(path)
+    assert {"command", "version", "seed", "settings", "dataset"} <= notes.keys()
+    assert path.stat().st_size < 3_000_000
+
+
+def test_the_course_s_skiprec_scores_what_its_header_says() -> None:
+    split = splits.last_n(load_movielens())
+    found = evaluation.evaluate(checkpoints.load(experiments.COURSE_WEIGHTS), split.test)
+    notes = checkpoints.notes(experiments.COURSE_WEIGHTS)
+    for name in ("ndcg@10", "hr@10", "mrr@5"):
+        assert found[name] == pytest.approx(notes[name], abs=1e-3)
+        assert notes[name] > 0.02
+
+
+def test_the_synthetic_skiprec_scores_what_its_header_says() -> None:
+    path = experiments.DATA / "weights" / "skiprec_synthetic.safetensors"
+    model, notes = checkpoints.load(path), checkpoints.notes(path)
+    world = synthetic.users_of_known_depth()
+    cases = world.split().test
+    ranks = evaluation.rank_cases(model, cases)
+    correct = evaluation.mean_per_user(metrics.hit_rate(ranks, 1), cases)
+    for group, lag in enumerate(world.lags):
+        accuracy = float(correct[world.group_of(cases) == group].mean())
+        assert accuracy == pytest.approx(notes[f"accuracy, lag {lag}"], abs=1e-3)
+        assert accuracy > 0.8
