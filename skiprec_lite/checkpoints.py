@@ -16,7 +16,7 @@ from skiprec_lite.skiprec import SkipRec
 FORMAT = "skiprec_lite 1"
 
 
-def save(model: nn.Module, path: Path | str, **notes: object) -> None:
+def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
     """Write a NextItNet or a SkipRec to a file, under a temporary name first: it is there whole or not at all.
 
     Args:

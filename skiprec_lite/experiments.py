@@ -102,6 +102,7 @@ def _search() -> list[Run]:
         ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.5, "epochs": 50}),
         ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.2, "epochs": 50}),
         ({"keep_bias": 1.0}, long | {"cost": 0.5}),
+        ({"keep_bias": 2.0}, long | {"cost": 0.3, "epochs": 48, "warmup_epochs": 16}),
     ]
     best = tied | {"embedding_dropout": 0.4}
     return [
@@ -186,12 +187,12 @@ def run_experiment(name: str, *, folder: Path = RESULTS, progress: bool = True) 
     table, users = folder / f"{name}.csv", folder / f"{name}_users.csv"
     done = set(pd.read_csv(table)["run"]) if table.exists() else set()
     weights = folder.parent / "runs" / name
-    weights.mkdir(parents=True, exist_ok=True)
     for run in EXPERIMENTS[name]():
         if run.name in done:
             continue
         row, per_user, model = execute(run, test=name != "search", progress=progress)
-        if isinstance(model, NextItNet | SkipRec):
+        if isinstance(model, NextItNet | SkipRec) and name != "search":
+            weights.mkdir(parents=True, exist_ok=True)
             command = f"python -m skiprec_lite experiment {name}"
             checkpoints.save(model, weights / f"{run.name}.safetensors", command=command, **row)
         if per_user is not None:

@@ -156,6 +156,22 @@ def test_the_recorded_keep_rates_are_the_policy_s() -> None:
     assert last["keep_probability"] == pytest.approx(float(logits.softmax(dim=-1)[..., 0].mean()), abs=1e-6)
 
 
+def test_an_epoch_trains_on_every_window_once_in_an_order_of_its_own() -> None:
+    model, rows = net(), []
+
+    def remember(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if module.training:
+            rows.extend(inputs[0].tolist())
+
+    model.embedding.register_forward_pre_hook(remember)
+    train(model, epochs=2)
+    n = len(SPLIT.train)
+    first, second = rows[:n], rows[n:]
+    assert sorted(first) == sorted(second) == sorted(SPLIT.train.items.tolist())
+    assert first != second
+    assert first != SPLIT.train.items.tolist()
+
+
 # --- reproducible, and without a trace ---
 
 
@@ -362,7 +378,10 @@ def test_fit_chooses_by_the_rule_among_all_candidates(seed: int) -> None:
     assert 2 < len(as_good) < 28
     assert history.chosen == min(as_good, key=lambda epoch: (records[epoch]["keep_rate"], -records[epoch]["ndcg"]))
     assert history.chosen != best
-    assert float(gates_of(model, SPLIT.validation).mean()) == pytest.approx(records[history.chosen]["keep_rate"])
+    chosen = records[history.chosen]
+    assert float(gates_of(model, SPLIT.validation).mean()) == pytest.approx(chosen["keep_rate"])
+    assert float(ndcg_per_user(model, SPLIT.validation).mean()) == pytest.approx(chosen["ndcg"], rel=1e-9)
+    assert sum(record["ndcg"] != record["ndcg_sampled"] for record in records.values()) > 5
 
 
 # --- stopping ---
