@@ -1,6 +1,7 @@
 """Models that score the next item: NextItNet, and two honest baselines that only count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -32,6 +33,17 @@ class NextItemModel(nn.Module):
             One row per chosen position, one column per item; column 0 (padding) at -inf.
         """
         raise NotImplementedError
+
+
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model in eval mode for the while, and back into the mode that it was in, whatever happens."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 class Backbone(NextItemModel):

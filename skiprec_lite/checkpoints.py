@@ -39,6 +39,7 @@ def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
     os.close(handle)
     try:
         save_file(tensors, part, metadata=header)
+        os.chmod(part, 0o644)  # a temporary file is its owner's alone, a classroom's weights are everybody's
         os.replace(part, path)
     except BaseException:
         Path(part).unlink(missing_ok=True)

@@ -46,7 +46,13 @@ class Interactions:
             raise ValueError(f"unknown user {user_id!r}: this data has {len(self.user_ids)} users ({few}, …)") from None
 
     def title(self, item: int) -> str:
-        """Return the title of an item index."""
+        """Return the title of an item index.
+
+        Raises:
+            ValueError: if there is no such item.
+        """
+        if not 1 <= item <= self.num_items:
+            raise ValueError(f"items must lie in 1 ... {self.num_items}, got {item}")
         return self.titles[item - 1]
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from skiprec_lite import metrics
-from skiprec_lite.backbones import NextItemModel
+from skiprec_lite.backbones import NextItemModel, in_eval_mode
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Windows
 
@@ -28,7 +28,7 @@ def rank_cases(
     Args:
         model: a backbone, a SkipRec (greedy gates) or a baseline; it is put in eval mode for the while.
         cases: what to predict.
-        exclude_seen: take the items of a user's own past out of the ranking.
+        exclude_seen: take the items of a user's own past out of the ranking; a target met before gets the worst rank.
         gates: for a SkipRec, 0 / 1 gates to use in place of the policy's (random ones, another user's, …).
         batch_size: rows scored at once.
 
@@ -36,24 +36,24 @@ def rank_cases(
         One rank per scored position, 1 = best.
 
     Raises:
-        ValueError: if a score is NaN.
+        ValueError: if a score is NaN, or gates and cases differ in number.
         TypeError: if gates are given for a model that has none.
     """
-    was_training = model.training
-    model.eval()
+    if gates is not None and not isinstance(model, SkipRec):
+        raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
+    if gates is not None and len(gates) != len(cases):
+        raise ValueError(f"gates must have one row per case, {len(cases)}, got {len(gates)}")
     ranks = [torch.empty(0, dtype=torch.int64)]
-    for batch, index in _batches(cases, batch_size):
-        where = batch.scored()
-        if gates is None:
-            scores = model.score_at(batch.items, where, batch.cut)
-        elif isinstance(model, SkipRec):
-            scores = model.score_at(batch.items, where, batch.cut, gates[index])
-        else:
-            raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
-        if exclude_seen:
-            scores = _without_the_past(scores, batch)
-        ranks.append(metrics.rank_of_target(scores, batch.targets[where]))
-    model.train(was_training)
+    with in_eval_mode(model):
+        for batch, index in _batches(cases, batch_size):
+            where = batch.scored()
+            if gates is not None and isinstance(model, SkipRec):
+                scores = model.score_at(batch.items, where, batch.cut, gates[index])
+            else:
+                scores = model.score_at(batch.items, where, batch.cut)
+            if exclude_seen:
+                scores = _without_the_past(scores, batch)
+            ranks.append(metrics.rank_of_target(scores, batch.targets[where]))
     return torch.cat(ranks)
 
 
@@ -91,7 +91,12 @@ def mean_per_user(values: Float[Tensor, " scored"], cases: Windows) -> Float[Ten
     """Average a number per scored position over each user of the cases, users in the order of their index.
 
     The user is the unit of every standard error: the ten predictions for one user are not independent.
+
+    Raises:
+        ValueError: if there is no case.
     """
+    if len(values) == 0:
+        raise ValueError("there is no case to average over")
     owners = cases.users.unsqueeze(1).expand_as(cases.targets)[cases.scored()]
     _, position = owners.unique(return_inverse=True)
     total = torch.zeros(int(position.max()) + 1, dtype=values.dtype).index_add_(0, position, values)

@@ -82,7 +82,8 @@ def gumbel_softmax(
     """
     check_temperature(tau)
     perturbed = _perturb(logits, generator)
-    soft = torch.softmax(perturbed / tau, dim=-1)
+    # The largest becomes 0 before the division: a tiny tau could otherwise overflow.
+    soft = torch.softmax((perturbed - perturbed.detach().amax(dim=-1, keepdim=True)) / tau, dim=-1)
     if not hard:
         return soft
     # The choice is the argmax of the perturbed logits: at large tau the softmax can tie in float32.

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.backbones import Backbone, NextItemModel, in_eval_mode
 from skiprec_lite.gumbel import check_temperature, gumbel_softmax
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.splits import pad_left
@@ -60,7 +60,10 @@ class SkipRec(NextItemModel):
             sample: True draws straight-through gates (also in eval mode), False takes the likelier choice:
                 keep iff the keep logit is larger.
         """
-        logits = self.gate_logits(items, cut)
+        return self.decide(self.gate_logits(items, cut), sample=sample)
+
+    def decide(self, logits: Float[Tensor, "batch block 2"], *, sample: bool) -> Float[Tensor, "batch block"]:
+        """Turn logits (keep, skip) into gates: a straight-through sample, or keep iff the keep logit is larger."""
         if sample:
             return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
         return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
@@ -160,27 +163,35 @@ def recommend(
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    if empty := [row for row, history in enumerate(histories) if len(history) == 0]:
-        raise ValueError(f"history {empty[0]} is empty: a next item needs at least one item before it")
-    was_training = model.training
-    model.eval()
+    for row, history in enumerate(histories):
+        if len(history) == 0:
+            raise ValueError(f"history {row} is empty: a next item needs at least one item before it")
+        if min(history) < 1:
+            raise ValueError(f"history {row} holds item {min(history)}: items are numbered from 1")
     found = [(torch.empty(0, k, dtype=torch.int64), torch.empty(0, k))]
-    for start in range(0, len(histories), batch_size):
-        batch = histories[start : start + batch_size]
-        items = pad_left(batch, length)
-        where = torch.zeros_like(items, dtype=torch.bool)
-        where[:, -1] = True
-        scores = model.score_at(items, where).to(torch.float32, copy=True)
-        if exclude_seen:
-            for row, history in zip(scores, batch):
-                row[torch.as_tensor(np.asarray(history, dtype=np.int64))] = -torch.inf
-        left = int(torch.isfinite(scores).sum(dim=1).min())
-        if k > left:
-            raise ValueError(f"k must be at most {left}, the items left to recommend, got {k}")
-        best = scores.topk(k, dim=1)
-        found.append((best.indices, best.values))
-    model.train(was_training)
+    with in_eval_mode(model):
+        for start in range(0, len(histories), batch_size):
+            found.append(_best(model, histories[start : start + batch_size], k, exclude_seen, length))
     return torch.cat([items for items, _ in found]), torch.cat([scores for _, scores in found])
+
+
+def _best(
+    model: NextItemModel, histories: Sequence[Sequence[int] | np.ndarray], k: int, exclude_seen: bool, length: int
+) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
+    items = pad_left(histories, length)
+    where = torch.zeros_like(items, dtype=torch.bool)
+    where[:, -1] = True
+    scores = model.score_at(items, where).to(torch.float32, copy=True)
+    if exclude_seen:
+        for row, history in zip(scores, histories):
+            if max(history) >= len(row):
+                raise ValueError(f"items must lie in 1 ... {len(row) - 1}, got {max(history)}")
+            row[torch.as_tensor(np.asarray(history, dtype=np.int64))] = -torch.inf
+    left = int(torch.isfinite(scores).sum(dim=1).min())
+    if k > left:
+        raise ValueError(f"k must be at most {left}, the items left to recommend, got {k}")
+    best = scores.topk(k, dim=1)
+    return best.indices, best.values
 
 
 def _positions(items: Int[Tensor, "batch time"]) -> Int[Tensor, "1 time"]:

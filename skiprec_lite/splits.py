@@ -124,22 +124,27 @@ def sessions(interactions: Interactions, length: int = 20) -> Split:
     """
     if length < 3:
         raise ValueError(f"a session needs a length of at least 3, got {length}")
-    train, validation, test = ([], [], [])  # type: tuple[list, list, list]
-    for user, sequence in enumerate(user_sequences(interactions)):
-        pieces = [sequence[max(0, end - length) : end] for end in range(len(sequence), 0, -length)]
-        pieces = [p for p in pieces if len(p) >= 3]
-        for group, piece in zip((test, validation), pieces):
-            group.append((user, piece))
-        train += [(user, piece) for piece in reversed(pieces[2:])]
-    if not train:
+    pieces: dict[str, list[tuple[int, int, np.ndarray]]] = {"train": [], "validation": [], "test": []}
+    sequences = user_sequences(interactions)
+    for user, sequence in enumerate(sequences):
+        bounds = [(max(0, end - length), end) for end in range(len(sequence), 0, -length)]
+        bounds = [(start, end) for start, end in bounds if end - start >= 3]
+        for part, (start, end) in zip(("test", "validation", *["train"] * len(bounds)), bounds):
+            pieces[part].append((user, start, sequence[start:end]))
+    if not pieces["train"]:
         raise ValueError(f"no user has three sessions of {length} (a first one of 3 items would do)")
-    split = [([s for _, s in group], [u for u, _ in group]) for group in (train, validation, test)]
+    pieces["train"].sort(key=lambda piece: piece[:2])  # users in order, each one's sessions oldest first
+
+    def parts(name: str) -> tuple[list[np.ndarray], list[int], list[np.ndarray]]:
+        users = [user for user, _, _ in pieces[name]]
+        return [s for _, _, s in pieces[name]], users, [sequences[user][:start] for user, start, _ in pieces[name]]
+
     return Split(
-        train=_training_windows(*split[0], length - 1),
-        validation=_last_positions(*split[1], 1, length - 1),
-        test=_last_positions(*split[2], 1, length - 1),
+        train=_training_windows(*parts("train")[:2], length - 1, parts("train")[2]),
+        validation=_last_positions(*parts("validation")[:2], 1, length - 1, parts("validation")[2]),
+        test=_last_positions(*parts("test")[:2], 1, length - 1, parts("test")[2]),
         num_items=interactions.num_items,
-        sequences=tuple(split[0][0]),
+        sequences=tuple(parts("train")[0]),
     )
 
 
@@ -157,15 +162,20 @@ def pad_left(sequences: Sequence[np.ndarray | Sequence[int]], length: int) -> In
     return rows
 
 
-def _training_windows(sequences: Sequence[np.ndarray], users: Sequence[int], length: int) -> Windows:
-    """Cut (input, next item) pairs from the end backwards, so that each item is a target once."""
+def _training_windows(
+    sequences: Sequence[np.ndarray], users: Sequence[int], length: int, earlier: Sequence[np.ndarray] | None = None
+) -> Windows:
+    """Cut (input, next item) pairs from the end backwards, so that each item is a target once.
+
+    `earlier` holds what a user met before each sequence began, nothing if it is None.
+    """
     inputs, targets, owners, seen = [], [], [], []
-    for user, sequence in zip(users, sequences):
+    for row, (user, sequence) in enumerate(zip(users, sequences)):
         for end in range(len(sequence) - 1, 0, -length):
             start = max(0, end - length)
             inputs.append(sequence[start:end])
             targets.append(sequence[start + 1 : end + 1])
-            seen.append(sequence[:start])
+            seen.append(sequence[:start] if earlier is None else np.concatenate([earlier[row], sequence[:start]]))
             owners.append(user)
     cut = torch.full((len(inputs),), length - 1)
     return Windows(
@@ -173,12 +183,20 @@ def _training_windows(sequences: Sequence[np.ndarray], users: Sequence[int], len
     )
 
 
-def _last_positions(sequences: Sequence[np.ndarray], users: Sequence[int], n: int, width: int) -> Windows:
+def _last_positions(
+    sequences: Sequence[np.ndarray],
+    users: Sequence[int],
+    n: int,
+    width: int,
+    earlier: Sequence[np.ndarray] | None = None,
+) -> Windows:
     """One row per sequence whose last n items are to be predicted, from gates that have read none of them."""
     items = pad_left([s[:-1] for s in sequences], width)
     targets = torch.zeros_like(items)
     targets[:, width - n :] = torch.as_tensor(np.stack([s[-n:] for s in sequences]))
     seen = tuple(s[: max(0, len(s) - 1 - width)] for s in sequences)
+    if earlier is not None:
+        seen = tuple(np.concatenate(both) for both in zip(earlier, seen))
     return Windows(items, targets, torch.full((len(items),), width - n), torch.tensor(users), seen)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from skiprec_lite.backbones import Backbone
-from skiprec_lite.evaluation import gates_of, ndcg_per_user
+from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows
@@ -25,7 +25,7 @@ class History:
         epochs: one dict per epoch: epoch, loss, ndcg (validation NDCG@10, greedy gates), and for a SkipRec also
             ndcg_sampled, keep_probability (mean of the policy's), keep_rate (share of greedy gates that keep),
             cost (weight of the gates at the end of the epoch); candidate says whether the epoch could be chosen.
-        chosen: the epoch whose weights the model holds at the end.
+        chosen: the epoch whose weights the model holds at the end; -1 if not even the first was finished.
         stopped: "all epochs run", "no better for N epochs" or "interrupted".
         note: why `chosen` is not the outcome of the usual rule, else empty.
         behind_best: for each candidate epoch, how far its NDCG lies below the best one's and the standard error of
@@ -109,22 +109,24 @@ def fit(
         raise ValueError(f"learning_rate must be finite and above 0, got {learning_rate}")
     if policy_reads not in ("up to a cut", "the whole window"):
         raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
-    if len(split.train) == 0:
-        raise ValueError("split.train holds no window: there is nothing to train on")
     if pretrained is not None:
         _copy_backbone(pretrained, model)
     backbone, policy_model = (model.backbone, model) if isinstance(model, SkipRec) else (model, None)
     first_candidate = warmup_epochs + ramp_epochs if policy_model else 0
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    total = epochs * math.ceil(len(split.train) / batch_size)  # steps
+    train = split.train if fresh is None else fresh(0)
+    if len(train) == 0:
+        raise ValueError("there is no window to train on")
+    total = epochs * math.ceil(len(train) / batch_size)  # steps
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total) if anneal else None
     bar = tqdm(total=total, unit="step", disable=not progress)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for epoch in range(epochs):
-                train = split.train if fresh is None else fresh(epoch)
+                if fresh is not None and epoch > 0:
+                    train = fresh(epoch)
                 steps = math.ceil(len(train) / batch_size)
                 losses = []
                 model.train()
@@ -136,13 +138,13 @@ def fit(
                         loss = _gated_loss(policy_model, train.rows(rows), weight, policy_reads)
                     else:
                         loss = next_item_loss(backbone, train.rows(rows))
+                    losses.append(loss.item())
+                    if not math.isfinite(losses[-1]):
+                        raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch}: lower learning_rate")
                     loss.backward()
                     optimizer.step()
                     if decay:
                         decay.step()
-                    losses.append(loss.item())
-                    if not math.isfinite(losses[-1]):
-                        raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch}: lower learning_rate")
                     bar.update()
                 record = {"epoch": epoch, "loss": sum(losses) / len(losses), "candidate": epoch >= first_candidate}
                 warming_up = epoch < warmup_epochs
@@ -171,7 +173,8 @@ def fit(
         history.behind_best = {e: paired_difference(best.ndcg, n) for e, n in ndcgs.items()}
     else:
         history.chosen = len(history.epochs) - 1
-        history.note = "stopped before the ramp ended: the last weights are kept, no epoch was chosen"
+        what = "the ramp" if policy_model else "the first epoch"
+        history.note = f"stopped before {what} ended: no epoch could be chosen, the last weights are kept"
     return history
 
 
@@ -208,8 +211,9 @@ def _validate(model: Backbone | SkipRec, cases: Windows) -> tuple[Float[Tensor, 
     model.eval()
     if not isinstance(model, SkipRec):
         return ndcg_per_user(model, cases), float(len(model.blocks)), {}
-    greedy, sampled = gates_of(model, cases), gates_of(model, cases, sample=True)
-    keep = torch.softmax(model.gate_logits(cases.items, cases.cut), dim=-1)[..., 0]
+    logits = model.gate_logits(cases.items, cases.cut)
+    greedy, sampled = model.decide(logits, sample=False), model.decide(logits, sample=True)
+    keep = torch.softmax(logits, dim=-1)[..., 0]
     more: dict[str, float] = {
         "ndcg_sampled": float(ndcg_per_user(model, cases, gates=sampled).mean()),
         "keep_probability": float(keep.mean()),
@@ -219,7 +223,11 @@ def _validate(model: Backbone | SkipRec, cases: Windows) -> tuple[Float[Tensor, 
 
 
 def _keep_the_front(front: list[_Candidate], new: _Candidate) -> list[_Candidate]:
-    """Candidates that no other one beats or equals in both quality and blocks: only these can be chosen."""
+    """Candidates that no other one beats or equals in both quality and blocks.
+
+    Only these are kept in memory and can be chosen: who is beaten in both has no claim, even where the paired error
+    of its beater happens to be smaller than its own.
+    """
 
     def beats(a: _Candidate, b: _Candidate) -> bool:
         return bool(a.ndcg.mean() >= b.ndcg.mean()) and a.blocks <= b.blocks
@@ -242,8 +250,9 @@ def choose(front: list[_Candidate]) -> _Candidate:
 
 def _copy_backbone(pretrained: Backbone, model: Backbone | SkipRec) -> None:
     target = model.backbone if isinstance(model, SkipRec) else model
-    if pretrained.sizes != target.sizes:
-        raise ValueError(f"the pre-trained backbone has sizes {pretrained.sizes}, the model {target.sizes}")
-    target.load_state_dict(pretrained.state_dict())
+    try:
+        target.load_state_dict(pretrained.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"the pre-trained backbone has sizes {pretrained.sizes}, the model {target.sizes}") from error
     if isinstance(model, SkipRec) and model.policy.embedding.weight.shape == pretrained.embedding.weight.shape:
         model.policy.embedding.load_state_dict(pretrained.embedding.state_dict())
