@@ -103,6 +103,7 @@ def _search() -> list[Run]:
         ({"keep_bias": 1.0}, {"learning_rate": 2e-3, "cost": 0.2, "epochs": 50}),
         ({"keep_bias": 1.0}, long | {"cost": 0.5}),
         ({"keep_bias": 2.0}, long | {"cost": 0.3, "epochs": 48, "warmup_epochs": 16}),
+        ({"keep_bias": 1.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16}),
     ]
     best = tied | {"embedding_dropout": 0.4}
     return [
