@@ -111,6 +111,7 @@ def _search() -> list[Run]:
         ({"keep_bias": 2.0}, long | {"cost": 0.3, "epochs": 48, "warmup_epochs": 16}),
         ({"keep_bias": 1.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16}),
         ({"keep_bias": 2.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16}),
+        ({"keep_bias": 1.0}, long | {"cost": 0.3, "epochs": 46, "warmup_epochs": 16}),
     ]
     best = tied | {"embedding_dropout": 0.4}
     return [
