@@ -52,9 +52,9 @@ CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
 CHOSEN_POLICY: dict = {"keep_bias": 2.0}
 CHOSEN_TRAINING: dict = {
     "epochs": 46, "learning_rate": 2e-3, "anneal": True, "patience": 46,
-    "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6,
+    "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10,
 }  # fmt: skip
-STATIC_BLOCKS = (3, 4)  # the mean number that SkipRec keeps, rounded down and up
+STATIC_BLOCKS = (2, 3)  # the mean number that SkipRec keeps, rounded down and up
 
 
 def chosen_run(
@@ -112,6 +112,7 @@ def _search() -> list[Run]:
         ({"keep_bias": 1.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16}),
         ({"keep_bias": 2.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16}),
         ({"keep_bias": 1.0}, long | {"cost": 0.3, "epochs": 46, "warmup_epochs": 16}),
+        ({"keep_bias": 2.0}, long | {"cost": 1.0, "epochs": 46, "warmup_epochs": 16}),
     ]
     best = tied | {"embedding_dropout": 0.4}
     return [
@@ -127,12 +128,12 @@ def _quality() -> list[Run]:
     """Models of the same data and effort: counting, full depth, static shallow nets, SkipRec; three seeds each."""
     runs = [Run(name, name) for name in ("popularity", "markov")]
     runs += [chosen_run(name=f"full depth, seed {seed}", full_depth=True, seed=seed) for seed in range(3)]
-    runs += [chosen_run(name=f"SkipRec, seed {seed}", seed=seed) for seed in range(3)]
     runs += [
         chosen_run(name=f"{n} blocks, seed {seed}", full_depth=True, blocks=n, seed=seed)
         for n in STATIC_BLOCKS
         for seed in range(3)
     ]
+    runs += [chosen_run(name=f"SkipRec, seed {seed}", seed=seed) for seed in range(3)]
     runs += [Run(f"{name}, leave one out", name, "leave_one_out") for name in ("popularity", "markov")]
     runs += [
         chosen_run(name="full depth, leave one out", full_depth=True, protocol="leave_one_out"),

@@ -60,6 +60,7 @@ def fit(
     cost: float = 0.0,
     warmup_epochs: int = 5,
     ramp_epochs: int = 5,
+    settle_epochs: int = 0,
     patience: int = 5,
     pretrained: Backbone | None = None,
     policy_reads: str = "up to a cut",
@@ -87,6 +88,8 @@ def fit(
         cost: weight of the mean gate in the loss; 0 does not reward skipping.
         warmup_epochs: for a SkipRec, epochs at full depth first.
         ramp_epochs: for a SkipRec, epochs over which the cost grows.
+        settle_epochs: for a SkipRec, so many of the last epochs train the backbone alone, under the policy's greedy
+            gates: a gate that wavers around 1/2 is noise to the blocks until then. Only these epochs are candidates.
         patience: stop after so many candidate epochs without a better validation NDCG@10.
         pretrained: two-stage training: a trained backbone of the same sizes, copied before the start; a policy
             whose embedding has the backbone's width gets a copy of that too.
@@ -102,7 +105,10 @@ def fit(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    for name, setting in (("cost", cost), ("warmup_epochs", warmup_epochs), ("ramp_epochs", ramp_epochs)):
+    not_negative = {
+        "cost": cost, "warmup_epochs": warmup_epochs, "ramp_epochs": ramp_epochs, "settle_epochs": settle_epochs
+    }  # fmt: skip
+    for name, setting in not_negative.items():
         if not (math.isfinite(setting) and setting >= 0):
             raise ValueError(f"{name} must be finite and at least 0, got {setting}")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
@@ -112,7 +118,10 @@ def fit(
     if pretrained is not None:
         _copy_backbone(pretrained, model)
     backbone, policy_model = (model.backbone, model) if isinstance(model, SkipRec) else (model, None)
+    settle_from = epochs - settle_epochs
     first_candidate = warmup_epochs + ramp_epochs if policy_model else 0
+    if policy_model and settle_epochs:
+        first_candidate = max(first_candidate, settle_from)
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     train = split.train if fresh is None else fresh(0)
@@ -135,7 +144,8 @@ def fit(
                     weight = cost * min(1.0, since / ramp_epochs) if ramp_epochs else cost
                     optimizer.zero_grad()
                     if policy_model and epoch >= warmup_epochs:
-                        loss = _gated_loss(policy_model, train.rows(rows), weight, policy_reads)
+                        settled = epoch >= settle_from
+                        loss = _gated_loss(policy_model, train.rows(rows), weight, policy_reads, settled=settled)
                     else:
                         loss = next_item_loss(backbone, train.rows(rows))
                     losses.append(loss.item())
@@ -194,14 +204,20 @@ def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
     return first + (torch.rand(len(items)) * real).long().clamp_max(real - 1)
 
 
-def _gated_loss(model: SkipRec, batch: Windows, weight: float, policy_reads: str) -> Float[Tensor, ""]:
-    scored = batch.scored()
-    cut = None
+def _gated_loss(
+    model: SkipRec, batch: Windows, weight: float, policy_reads: str, *, settled: bool
+) -> Float[Tensor, ""]:
+    scored, cut = batch.scored(), None
     if policy_reads == "up to a cut":
         cut = draw_cut(batch.items)
         scored &= torch.arange(scored.shape[1]) >= cut.unsqueeze(1)
-    gates = model.gates(batch.items, cut, sample=True)
-    hidden = model.backbone.encode(batch.items, gates)
+    if settled:  # gates without a gradient need no output of a skipped block: here training skips too
+        with torch.no_grad():
+            gates = model.gates(batch.items, cut, sample=False)
+        hidden = model.skip_blocks(batch.items, gates)
+    else:
+        gates = model.gates(batch.items, cut, sample=True)
+        hidden = model.backbone.encode(batch.items, gates)
     return F.cross_entropy(model.backbone.score(hidden[scored]), batch.targets[scored]) + weight * gates.mean()
 
 

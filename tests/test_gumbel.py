@@ -67,6 +67,15 @@ def test_noise_is_finite_at_both_ends_of_the_uniform_draw(dtype: torch.dtype, mo
     assert (noise[1] > 4).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_no_draw_above_0_is_cut_off(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    smallest = torch.finfo(dtype).eps / 2  # rand's step
+    for u in (smallest, 2 * smallest, 0.5):
+        monkeypatch.setattr(torch, "rand", always(u))
+        expected = torch.full((3,), -math.log(-math.log(u)), dtype=dtype)
+        torch.testing.assert_close(sample_gumbel((3,), dtype=dtype), expected, rtol=4 * smallest, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_noise_of_few_bits_is_finite_in_a_million_draws(dtype: torch.dtype) -> None:
     assert torch.isfinite(sample_gumbel((1_000_000,), generator=generator(), dtype=dtype)).all()
