@@ -153,6 +153,9 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         )
         if history.note:
             print(history.note)
+        elif found["behind_best"]:
+            behind = ", ".join(f"{below:.4f} ± {error:.4f}" for below, error in found["behind_best"].values())
+            print(f"{'last epochs':<24}{behind} behind the best one on validation")
         print(f"{'weights':<24}{output}\n")
         _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
         print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {OPEN_THE_COURSE}")

@@ -49,7 +49,7 @@ class Run:
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
-CHOSEN_POLICY: dict = {"keep_bias": 2.0}
+CHOSEN_POLICY: dict = {"keep_bias": 1.0}
 CHOSEN_TRAINING: dict = {
     "epochs": 46, "learning_rate": 2e-3, "anneal": True, "patience": 46,
     "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10,
@@ -113,6 +113,8 @@ def _search() -> list[Run]:
         ({"keep_bias": 2.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16}),
         ({"keep_bias": 1.0}, long | {"cost": 0.3, "epochs": 46, "warmup_epochs": 16}),
         ({"keep_bias": 2.0}, long | {"cost": 1.0, "epochs": 46, "warmup_epochs": 16}),
+        ({"keep_bias": 2.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 16, "settle_epochs": 10}),
+        ({"keep_bias": 1.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 24, "settle_epochs": 8}),
     ]
     best = tied | {"embedding_dropout": 0.4}
     return [

@@ -615,3 +615,54 @@ def test_a_progress_bar_is_shown_unless_told_otherwise(capsys: pytest.CaptureFix
     assert "NDCG@10" in capsys.readouterr().err
     train(net(), epochs=1)
     assert capsys.readouterr() == ("", "")
+
+
+# --- settling ---
+
+
+def test_settling_leaves_the_policy_alone_and_goes_on_with_the_backbone() -> None:
+    """The same run, stopped when settling begins: the policy is the one of that moment, the backbone is not."""
+    longer, shorter = skiprec(), skiprec()
+    train(longer, epochs=6, settle_epochs=3, cost=0.5)
+    train(shorter, epochs=3, cost=0.5)
+    last = {"epochs": 4, "warmup_epochs": 1, "ramp_epochs": 1}
+    settled = skiprec()
+    train(settled, **last, settle_epochs=1, cost=0.5)
+    assert same(only(weights_of(settled), "policy."), only(weights_of(shorter), "policy."))
+    assert not same(only(weights_of(settled), "backbone."), only(weights_of(shorter), "backbone."))
+    assert same(only(weights_of(longer), "policy."), only(weights_of(shorter), "policy."))
+
+
+def test_only_settled_epochs_are_candidates() -> None:
+    history = train(skiprec(), epochs=7, settle_epochs=2)
+    assert [record["epoch"] for record in history.epochs if record["candidate"]] == [5, 6]
+    assert history.chosen in (5, 6)
+
+
+def test_settled_training_uses_the_greedy_gates_and_runs_no_skipped_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = skiprec()
+    drawn: list[tuple[int, bool]] = []
+    gates = SkipRec.gates
+
+    def watched(self: SkipRec, *arguments: object, sample: bool) -> Tensor:
+        drawn.append((self.backbone.blocks[0].training, sample))
+        return gates(self, *arguments, sample=sample)
+
+    monkeypatch.setattr(SkipRec, "gates", watched)
+    train(model, epochs=4, warmup_epochs=1, ramp_epochs=1, settle_epochs=1)
+    in_training = [sample for training_mode, sample in drawn if training_mode]
+    assert in_training == [True] * (2 * STEPS) + [False] * STEPS
+
+
+def test_annealing_ends_with_steps_that_change_little() -> None:
+    def last_step(anneal: bool) -> float:
+        before = net()
+        train(before, epochs=5, anneal=anneal, patience=99)
+        seen: list[Weights] = []
+        model = net()
+        Watched(model, lambda _: seen.append(weights_of(model)))
+        train(model, epochs=5, anneal=anneal, patience=99)
+        first, last = seen[-2], seen[-1]
+        return max(float((first[name] - last[name]).abs().max()) for name in first)
+
+    assert last_step(anneal=True) < 0.05 * last_step(anneal=False)
