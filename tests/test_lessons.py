@@ -50,7 +50,7 @@ def test_pictures_are_small_and_described(path: Path) -> None:
         if png := output.get("data", {}).get("image/png"):
             assert len(png) * 3 / 4 < 150_000
             descriptions.append(output["metadata"]["image/png"]["alt"])
-            assert output["data"]["text/plain"] == f"Figure: {descriptions[-1]}"
+            assert "".join(output["data"]["text/plain"]) == f"Figure: {descriptions[-1]}"
     assert descriptions
     assert len(set(descriptions)) == len(descriptions)
     assert min(map(len, descriptions)) >= 40
