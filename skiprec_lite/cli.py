@@ -148,15 +148,15 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         _print_quality(found)
         print(
-            f"{'trained for':<24}{seconds:.0f} s, {found['epochs']} epochs, "
+            f"{'trained for':<26}{seconds:.0f} s, {found['epochs']} epochs, "
             f"epoch {history.chosen} kept ({history.stopped})"
         )
         if history.note:
             print(history.note)
         elif found["behind_best"]:
             behind = ", ".join(f"{below:.4f} ± {error:.4f}" for below, error in found["behind_best"].values())
-            print(f"{'last epochs':<24}{behind} behind the best one on validation")
-        print(f"{'weights':<24}{output}\n")
+            print(f"{'last epochs':<26}{behind} behind the best one on validation")
+        print(f"{'weights':<26}{output}\n")
         _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
         print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {OPEN_THE_COURSE}")
     return found
@@ -197,22 +197,22 @@ def _print_quality(found: dict[str, Any]) -> None:
     print("\nOn held-out items (all items ranked):")
     for k in (5, 10, 20):
         print(
-            f"{f'NDCG@{k} / HR@{k} / MRR@{k}':<24}"
+            f"{f'NDCG@{k} / HR@{k} / MRR@{k}':<26}"
             + " / ".join(f"{found[f'{m}@{k}']:.4f}" for m in ("ndcg", "hr", "mrr"))
         )
     if "difference" in found:
-        print(f"{'one standard error':<24}{found['ndcg@10 error']:.4f} (NDCG@10, over users)")
+        print(f"{'one standard error':<26}{found['ndcg@10 error']:.4f} (NDCG@10, over users)")
         print(
-            f"{'minus a Markov chain':<24}{found['difference']:+.4f} ± {found['difference error']:.4f} "
+            f"{'minus a Markov chain':<26}{found['difference']:+.4f} ± {found['difference error']:.4f} "
             f"(its NDCG@10: {found['markov ndcg@10']:.4f}; paired by user)"
         )
     if "blocks" in found:
         print(
-            f"{'gates sampled':<24}{found['sampled ndcg@10']:.4f} (NDCG@10 as published; the rest: the likelier choice)"
+            f"{'gates sampled':<26}{found['sampled ndcg@10']:.4f} (NDCG@10 as published; the rest: the likelier choice)"
         )
-        print(f"{'blocks kept':<24}{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
+        print(f"{'blocks kept':<26}{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
         print(
-            f"{'speed gained':<24}{found['speed-up']:.1f} times as fast as all blocks (batch of 256, policy included)"
+            f"{'speed gained':<26}{found['speed-up']:.1f} times as fast as all blocks (batch of 256, policy included)"
         )
 
 
