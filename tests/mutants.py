@@ -1,0 +1,479 @@
+"""Deliberate errors in gumbel.py and estimators.py, and the machinery that puts one of them in force for a while.
+
+No file of the package is touched: the replaced source is run into new module objects that stand in for the real ones.
+"""
+
+import contextlib
+import importlib
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = Path(__file__).resolve().parent.parent / "skiprec_lite"
+REBUILT = ("gumbel", "estimators")  # the second imports the first: it has to see the first's error
+
+
+class Mutant(NamedTuple):
+    """One error: in this module the old text, which occurs exactly once, becomes the new one."""
+
+    module: str
+    error: str
+    old: str
+    new: str
+
+
+def source_of(module: str) -> str:
+    return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+
+
+def import_what_uses_them() -> None:
+    """Beforehand: a module that was first imported under an error would keep it."""
+    for path in PACKAGE.glob("[a-z]*.py"):
+        if any(f"from skiprec_lite.{name} import" in path.read_text(encoding="utf-8") for name in REBUILT):
+            importlib.import_module(f"skiprec_lite.{path.stem}")
+
+
+@contextlib.contextmanager
+def in_force(mutant: Mutant | None) -> Iterator[None]:
+    """Let `import skiprec_lite.gumbel` and `.estimators` find new modules, with the error in them if there is one."""
+    import_what_uses_them()
+    real = [importlib.import_module(f"skiprec_lite.{name}") for name in REBUILT]
+    try:
+        for name in REBUILT:
+            source = source_of(name)
+            if mutant is not None and mutant.module == name:
+                source = source.replace(mutant.old, mutant.new)
+            module = types.ModuleType(f"skiprec_lite.{name}")
+            _put_in_place(module)
+            exec(compile(source, f"<{mutant.error if mutant else 'no error'}>", "exec"), module.__dict__)
+        yield
+    finally:
+        for module in real:
+            _put_in_place(module)
+
+
+@contextlib.contextmanager
+def package_as_a_kernel_sees_it() -> Iterator[None]:
+    """Import the package anew, without the type checks that the test session hooks into its imports."""
+    hooked, finders = _loaded(), list(sys.meta_path)
+    try:
+        for name in hooked:
+            del sys.modules[name]
+        sys.meta_path[:] = [f for f in finders if not type(f).__module__.startswith("jaxtyping")]
+        yield
+    finally:
+        for name in _loaded():
+            del sys.modules[name]
+        sys.modules.update(hooked)
+        sys.meta_path[:] = finders
+
+
+def _loaded() -> dict[str, types.ModuleType]:
+    return {name: m for name, m in sys.modules.items() if name.split(".")[0] == "skiprec_lite"}
+
+
+def _put_in_place(module: types.ModuleType) -> None:
+    sys.modules[module.__name__] = module
+    setattr(sys.modules["skiprec_lite"], module.__name__.removeprefix("skiprec_lite."), module)
+
+
+# Drawn up together with the tests.
+OWN = (
+    Mutant(
+        "gumbel",
+        "noise of minima: the outer minus is missing",
+        "return -torch.log(-torch.log(u",
+        "return torch.log(-torch.log(u",
+    ),
+    Mutant(
+        "gumbel",
+        "one log missing: exponential noise",
+        "return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny)))",
+        "return -torch.log(u.clamp_min(torch.finfo(dtype).tiny))",
+    ),
+    Mutant(
+        "gumbel",
+        "eps for tiny: the clamp cuts off draws that do occur",
+        "torch.finfo(dtype).tiny",
+        "torch.finfo(dtype).eps",
+    ),
+    Mutant(
+        "gumbel",
+        "an epsilon inside the outer log, as in many notebooks: large noise is capped",
+        "return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny)))",
+        "return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny)) + 1e-3)",
+    ),
+    Mutant(
+        "gumbel",
+        "the noise is centred",
+        "return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny)))",
+        "return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny))) - 0.5772",
+    ),
+    Mutant(
+        "gumbel",
+        "normal noise for uniform draws",
+        "u = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=device)",
+        "u = 0.5 + 0.25 * torch.randn(tuple(shape), generator=generator, dtype=dtype, device=device).clamp(-1.9, 1.9)",
+    ),
+    Mutant(
+        "gumbel",
+        "drawn in float32, then cast: float64 noise repeats",
+        "generator=generator, dtype=dtype, device=device)",
+        "generator=generator, device=device).to(dtype)",
+    ),
+    Mutant(
+        "gumbel",
+        "the generator is not passed on",
+        "u = torch.rand(tuple(shape), generator=generator,",
+        "u = torch.rand(tuple(shape), generator=None,",
+    ),
+    Mutant("gumbel", "integer dtypes are let through", "if not dtype.is_floating_point:", "if dtype.is_complex:"),
+    Mutant(
+        "gumbel",
+        "argmin for argmax",
+        "return _perturb(logits, generator).argmax(dim=-1)",
+        "return _perturb(logits, generator).argmin(dim=-1)",
+    ),
+    Mutant(
+        "gumbel",
+        "argmax over the wrong axis",
+        "return _perturb(logits, generator).argmax(dim=-1)",
+        "return _perturb(logits, generator).argmax(dim=0)",
+    ),
+    Mutant(
+        "gumbel",
+        "no noise: the most probable class each time",
+        "return _perturb(logits, generator).argmax(dim=-1)",
+        "return logits.argmax(dim=-1)",
+    ),
+    Mutant("gumbel", "softmax over the wrong axis", "/ tau, dim=-1)", "/ tau, dim=0)"),
+    Mutant("gumbel", "multiplied by tau", "keepdim=True)) / tau,", "keepdim=True)) * tau,"),
+    Mutant("gumbel", "tau is left out", "keepdim=True)) / tau,", "keepdim=True)),"),
+    Mutant("gumbel", "another default temperature", "tau: float = 10.0", "tau: float = 1.0"),
+    Mutant(
+        "gumbel",
+        "the hard sample is cut off from the gradient",
+        "return soft + (one_hot - soft).detach()",
+        "return one_hot",
+    ),
+    Mutant(
+        "gumbel",
+        "hard + soft - soft.detach(): off by an ulp in some rows",
+        "return soft + (one_hot - soft).detach()",
+        "return one_hot + soft - soft.detach()",
+    ),
+    Mutant("gumbel", "hard and soft change places", "if not hard:", "if hard:"),
+    Mutant(
+        "gumbel", "the hard choice ignores the noise", "scatter_(-1, perturbed.argmax(", "scatter_(-1, logits.argmax("
+    ),
+    Mutant(
+        "gumbel",
+        "a class is chosen only if it has more than half",
+        "one_hot = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(dim=-1, keepdim=True), 1.0)",
+        "one_hot = (soft > 0.5).to(soft.dtype)",
+    ),
+    Mutant("gumbel", "a temperature of 0 is let through", "tau > 0)", "tau >= 0)"),
+    Mutant("gumbel", "an infinite temperature is let through", "math.isfinite(tau) and ", ""),
+    Mutant("gumbel", "NaN is let through", "torch.isnan(logits).any() or ", ""),
+    Mutant("gumbel", "+inf is let through", " or (logits == math.inf).any()", ""),
+    Mutant(
+        "gumbel",
+        "a single ruled-out class is refused",
+        "(logits == -math.inf).all(dim=-1).any()",
+        "(logits == -math.inf).any()",
+    ),
+    Mutant(
+        "gumbel",
+        "noise shared by the classes of a row",
+        "sample_gumbel(logits.shape, ",
+        "sample_gumbel((*logits.shape[:-1], 1), ",
+    ),
+    Mutant(
+        "gumbel", "noise at half its size", "return logits + sample_gumbel(", "return logits + 0.5 * sample_gumbel("
+    ),
+    Mutant(
+        "gumbel", "noise of the default dtype", "dtype=logits.dtype, device=logits.device)", "device=logits.device)"
+    ),
+    Mutant(
+        "estimators",
+        "keep and skip exchanged in the enumeration",
+        "torch.where(choices == 1, keep",
+        "torch.where(choices == 0, keep",
+    ),
+    Mutant(
+        "estimators",
+        "probabilities of the gates added, not multiplied",
+        ".prod(dim=1)  # (choice,)",
+        ".sum(dim=1)  # (choice,)",
+    ),
+    Mutant(
+        "estimators",
+        "the loss at the mean gates in place of the mean loss",
+        "(probability * loss(choices).detach()).sum()",
+        "loss(keep.unsqueeze(0)).sum()",
+    ),
+    Mutant(
+        "estimators",
+        "a mean over the choices",
+        "(probability * loss(choices).detach()).sum()",
+        "(probability * loss(choices).detach()).mean()",
+    ),
+    Mutant(
+        "estimators",
+        "the logits themselves become a leaf",
+        "leaf = logits.detach().clone().requires_grad_()",
+        "leaf = logits.requires_grad_()",
+    ),
+    Mutant("estimators", "one gate more is let through", "if len(logits) > 16:", "if len(logits) > 17:"),
+    Mutant(
+        "estimators",
+        "straight-through without the hard step",
+        "gumbel_softmax(pairs, tau, hard=True, generator",
+        "gumbel_softmax(pairs, tau, generator",
+    ),
+    Mutant(
+        "estimators",
+        "straight-through at a fixed temperature",
+        "gumbel_softmax(pairs, tau, hard=True, generator",
+        "gumbel_softmax(pairs, 10.0, hard=True, generator",
+    ),
+    Mutant(
+        "estimators",
+        "relaxed with the hard step",
+        "gumbel_softmax(pairs, tau, generator",
+        "gumbel_softmax(pairs, tau, hard=True, generator",
+    ),
+    Mutant(
+        "estimators",
+        "relaxed at 1 / tau",
+        "gumbel_softmax(pairs, tau, generator",
+        "gumbel_softmax(pairs, 1 / tau, generator",
+    ),
+    Mutant(
+        "estimators",
+        "identity straight-through times pi (1 - pi)",
+        "loss(gates + (leaf - leaf.detach()))",
+        "loss(gates + torch.sigmoid(leaf) - torch.sigmoid(leaf).detach())",
+    ),
+    Mutant(
+        "estimators",
+        "identity straight-through at the means",
+        "loss(gates + (leaf - leaf.detach()))",
+        "loss(torch.sigmoid(leaf.detach()) + (leaf - leaf.detach()))",
+    ),
+    Mutant(
+        "estimators",
+        "a baseline from the sample itself",
+        "loss(draw_gates(logits, samples, generator=generator))",
+        "loss(1 - gates)",
+    ),
+    Mutant(
+        "estimators",
+        "the baseline is the sample's own loss",
+        "loss(draw_gates(logits, samples, generator=generator))",
+        "loss(gates)",
+    ),
+    Mutant(
+        "estimators",
+        "the baseline is added",
+        "advantage = advantage - loss(draw_gates",
+        "advantage = advantage + loss(draw_gates",
+    ),
+    Mutant("estimators", "the baseline is always taken off", "    if baseline:", "    if not baseline or baseline:"),
+    Mutant(
+        "estimators",
+        "the baseline's draw ignores the generator",
+        "loss(draw_gates(logits, samples, generator=generator))",
+        "loss(draw_gates(logits, samples))",
+    ),
+    Mutant("estimators", "all rows share the mean loss", "advantage.unsqueeze(1) *", "advantage.mean() *"),
+    Mutant("estimators", "the score without - pi", "(gates - torch.sigmoid(logits))", "gates"),
+    Mutant("estimators", "the score around one half", "(gates - torch.sigmoid(logits))", "(gates - 0.5)"),
+    Mutant(
+        "estimators",
+        "reinforce stays in the graph",
+        "(gates - torch.sigmoid(logits))).detach()",
+        "(gates - torch.sigmoid(logits)))",
+    ),
+    Mutant("estimators", "the sign of the flip forgotten", "(2 * gates[:, gate] - 1) * (here", "(here"),
+    Mutant(
+        "estimators",
+        "the sign of the flip turned",
+        "(2 * gates[:, gate] - 1) * (here",
+        "(1 - 2 * gates[:, gate]) * (here",
+    ),
+    Mutant("estimators", "all gates are flipped", "flipped[:, gate] = 1 - flipped[:, gate]", "flipped = 1 - flipped"),
+    Mutant(
+        "estimators",
+        "gates are switched on, not flipped",
+        "flipped[:, gate] = 1 - flipped[:, gate]",
+        "flipped[:, gate] = 1",
+    ),
+    Mutant(
+        "estimators",
+        "every gate gets the first one's slope",
+        "columns.append(slope[gate] *",
+        "columns.append(slope[0] *",
+    ),
+    Mutant(
+        "estimators",
+        "a constant factor in place of pi (1 - pi)",
+        "slope = torch.sigmoid(logits) * torch.sigmoid(-logits)",
+        "slope = torch.full_like(logits, 0.25)",
+    ),
+    Mutant(
+        "estimators",
+        "gates kept with probability 1 - pi",
+        "return (u < torch.sigmoid(logits))",
+        "return (u > torch.sigmoid(logits))",
+    ),
+    Mutant(
+        "estimators", "gates kept with probability one half", "return (u < torch.sigmoid(logits))", "return (u < 0.5)"
+    ),
+    Mutant(
+        "estimators",
+        "soft gates",
+        "return (u < torch.sigmoid(logits))",
+        "return torch.sigmoid((logits + torch.logit(u)))",
+    ),
+    Mutant(
+        "estimators",
+        "gates of float32 whatever the logits are",
+        "torch.sigmoid(logits)).to(logits.dtype)",
+        "torch.sigmoid(logits)).float()",
+    ),
+    Mutant(
+        "estimators",
+        "noise shared by the rows",
+        "u = torch.rand(samples, len(logits), generator=generator, dtype=logits.dtype)",
+        "u = torch.rand(1, len(logits), generator=generator, dtype=logits.dtype).expand(samples, -1)",
+    ),
+    Mutant(
+        "estimators",
+        "noise shared by the gates of a row",
+        "u = torch.rand(samples, len(logits),",
+        "u = torch.rand(samples, 1,",
+    ),
+    Mutant("estimators", "the skip column is handed to the loss", "draw(pairs)[..., 0]", "draw(pairs)[..., 1]"),
+    Mutant("estimators", "a mean over the rows", "draw(pairs)[..., 0]).sum()", "draw(pairs)[..., 0]).mean()"),
+    Mutant("estimators", "skip logit of 1 in place of 0", "torch.zeros_like(leaf)", "torch.ones_like(leaf)"),
+    Mutant(
+        "estimators",
+        "keep and skip change places",
+        "torch.stack([leaf, torch.zeros_like(leaf)]",
+        "torch.stack([torch.zeros_like(leaf), leaf]",
+    ),
+    Mutant(
+        "estimators",
+        "half the gradient",
+        "(gradient,) = torch.autograd.grad(loss(draw(pairs)",
+        "(gradient,) = torch.autograd.grad(0.5 * loss(draw(pairs)",
+    ),
+)
+
+# Drawn up blind: from the source alone, by someone who has not read the tests.
+BLIND = (
+    Mutant(
+        "gumbel",
+        "noise subtracted in place of added (same law for two classes, wrong for three or more)",
+        "return logits + sample_gumbel(",
+        "return logits - sample_gumbel(",
+    ),
+    Mutant(
+        "gumbel",
+        "probabilities perturbed in place of logits (pi for log pi)",
+        "return logits + sample_gumbel(",
+        "return torch.softmax(logits, dim=-1) + sample_gumbel(",
+    ),
+    Mutant(
+        "gumbel",
+        "one noise vector shared by all rows of the batch",
+        "sample_gumbel(logits.shape, ",
+        "sample_gumbel(logits.shape[-1:], ",
+    ),
+    Mutant("gumbel", "clamp removed: u = 0 gives noise -inf", "u.clamp_min(torch.finfo(dtype).tiny)", "u"),
+    Mutant(
+        "gumbel",
+        "logits divided by tau before the noise is added, so tau changes the distribution of the choice",
+        (
+            "    perturbed = _perturb(logits, generator)\n"
+            "    # The largest becomes 0 before the division: a tiny tau could otherwise overflow.\n"
+            "    soft = torch.softmax((perturbed - perturbed.detach().amax(dim=-1, keepdim=True)) / tau, dim=-1)"
+        ),
+        (
+            "    perturbed = _perturb(logits / tau, generator)\n"
+            "    # The largest becomes 0 before the softmax.\n"
+            "    soft = torch.softmax(perturbed - perturbed.detach().amax(dim=-1, keepdim=True), dim=-1)"
+        ),
+    ),
+    Mutant(
+        "gumbel",
+        "hard choice from the soft sample, which ties in float32 at large tau",
+        "scatter_(-1, perturbed.argmax(",
+        "scatter_(-1, soft.argmax(",
+    ),
+    Mutant(
+        "gumbel",
+        "detach on the wrong term: value right, gradient of the wrong sign",
+        "return soft + (one_hot - soft).detach()",
+        "return soft.detach() + (one_hot - soft)",
+    ),
+    Mutant(
+        "estimators",
+        "skipped gates contribute no 1 - pi in the enumeration",
+        "torch.where(choices == 1, keep, 1 - keep)",
+        "torch.where(choices == 1, keep, torch.ones_like(keep))",
+    ),
+    Mutant(
+        "estimators",
+        "identity straight-through evaluates the loss at z + a, not at the hard gate",
+        "loss(gates + (leaf - leaf.detach()))",
+        "loss(gates + leaf)",
+    ),
+    Mutant(
+        "estimators",
+        "score with the sign turned: pi - z",
+        "(gates - torch.sigmoid(logits))",
+        "(torch.sigmoid(logits) - gates)",
+    ),
+    Mutant(
+        "estimators",
+        "baseline is the batch mean, which includes the sample itself: shrinks the gradient by 1 - 1/samples",
+        "advantage = advantage - loss(draw_gates(logits, samples, generator=generator))",
+        "advantage = advantage - advantage.mean()",
+    ),
+    Mutant(
+        "estimators",
+        "pi in place of pi (1 - pi)",
+        "slope = torch.sigmoid(logits) * torch.sigmoid(-logits)",
+        "slope = torch.sigmoid(logits)",
+    ),
+    Mutant(
+        "estimators",
+        "clone forgotten: earlier gates stay flipped and the sign is read after the flip",
+        "flipped = gates.clone()",
+        "flipped = gates",
+    ),
+    Mutant(
+        "estimators",
+        "pair of logits (a, -a) in place of (a, 0): keeps with probability sigmoid(2a)",
+        "torch.stack([leaf, torch.zeros_like(leaf)], dim=-1)",
+        "torch.stack([leaf, -leaf], dim=-1)",
+    ),
+)
+
+MUTANTS = (*OWN, *BLIND)
+
+# What the reader builds has no checks of its input: these are not tried on lessons.
+ONLY_IN_THE_PACKAGE = frozenset(
+    {
+        "integer dtypes are let through",
+        "a temperature of 0 is let through",
+        "an infinite temperature is let through",
+        "NaN is let through",
+        "+inf is let through",
+        "one gate more is let through",
+    }
+)

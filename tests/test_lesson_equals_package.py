@@ -1,0 +1,402 @@
+"""What a reader builds in a lesson and what the package holds are the same: values, gradients, dtypes, random stream.
+
+A cell tagged `builds:module.name` defines that part. The tagged cells of a lesson run in a namespace that holds only
+the lesson's imports; a table says how each part is compared.
+"""
+
+import ast
+import contextlib
+import importlib
+import inspect
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from helpers import generator, randomise
+from IPython.core.inputtransformer2 import TransformerManager
+from torch import Tensor, nn
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+DTYPES = (torch.float32, torch.float64)
+MAY_BE_LEFT_OUT = {"dtype", "device", "hard"}  # parameters that a lesson need not have
+
+Comparison = Callable[[Any, Any], None]
+
+
+# --- reading a lesson ---
+
+
+class Cell(NamedTuple):
+    """A code cell as plain Python, and its tags."""
+
+    source: str
+    tags: tuple[str, ...]
+
+    @property
+    def builds(self) -> list[str]:
+        return [tag.removeprefix("builds:") for tag in self.tags if tag.startswith("builds:")]
+
+
+def code_cells(path: Path) -> list[Cell]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    plain = TransformerManager().transform_cell
+    return [
+        Cell(plain("".join(cell["source"])), tuple(cell["metadata"].get("tags", ())))
+        for cell in cells
+        if cell["cell_type"] == "code"
+    ]
+
+
+def imports_of(cells: list[Cell]) -> str:
+    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def names_defined_in(source: str) -> set[str]:
+    return {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def built_in(path: Path) -> Iterator[tuple[str, Any]]:
+    """Each tag of the lesson and what its cell defines."""
+    cells = code_cells(path)
+    namespace: dict[str, Any] = {"__name__": path.stem}
+    exec(imports_of(cells), namespace)
+    for cell in cells:
+        if cell.builds:
+            exec(compile(cell.source, f"<{path.stem}: {cell.builds}>", "exec"), namespace)
+        for part in cell.builds:
+            name = part.split(".")[-1]
+            assert name in names_defined_in(cell.source), f"a cell tagged builds:{part} does not define {name}"
+            yield part, namespace[name]
+
+
+def in_package(part: str) -> Any:
+    module, name = part.rsplit(".", 1)
+    return getattr(importlib.import_module(f"skiprec_lite.{module}"), name)
+
+
+def compare(part: str, lesson: Any) -> None:
+    assert part in COMPARISONS, f"builds:{part} has no comparison: add one to the table COMPARISONS"
+    COMPARISONS[part](lesson, in_package(part))
+
+
+# --- ways to compare ---
+
+
+def assert_same(lesson: Tensor | None, package: Tensor | None) -> None:
+    """To float precision; integers exactly."""
+    assert (lesson is None) == (package is None)
+    if lesson is None or package is None:
+        return
+    assert lesson.shape == package.shape
+    assert lesson.dtype == package.dtype
+    assert lesson.requires_grad == package.requires_grad
+    precision = torch.finfo(package.dtype).eps if package.is_floating_point() else 0
+    torch.testing.assert_close(lesson.detach(), package.detach(), rtol=100 * precision, atol=20 * precision)
+
+
+def assert_same_signature(lesson: Callable, package: Callable) -> None:
+    """The same parameters with the same defaults in the same order, but for what a lesson may leave out."""
+    ours, theirs = (inspect.signature(f).parameters for f in (lesson, package))
+    kept = [name for name in theirs if name in ours or name not in MAY_BE_LEFT_OUT]
+    assert list(ours) == kept
+    for name in kept:
+        assert (ours[name].kind, ours[name].default) == (theirs[name].kind, theirs[name].default), name
+
+
+def assert_same_draws(lesson: Callable, package: Callable, *args: Any, **options: Any) -> None:
+    """Equal for the same generator, for the same global seed, and not the same number again and again."""
+    options = {name: v for name, v in options.items() if name in inspect.signature(lesson).parameters}
+    assert_same(*(f(*args, generator=generator(3), **options) for f in (lesson, package)))
+    first, second = (lesson(*args, generator=generator(s), **options) for s in (3, 4))
+    assert not torch.equal(first, second)
+    with torch.random.fork_rng(devices=[]):
+        drawn = []
+        for f in (lesson, package):
+            torch.manual_seed(5)
+            drawn.append(f(*args, **options))
+    assert_same(*drawn)
+
+
+def random_logits(*shape: int, dtype: torch.dtype) -> Tensor:
+    return (2 * torch.randn(shape, generator=generator(1), dtype=torch.float64)).to(dtype)
+
+
+def same_noise(lesson: Callable, package: Callable) -> None:
+    assert_same_signature(lesson, package)
+    for shape, dtype in itertools.product([(2_000,), (30, 5), torch.Size([4, 3, 2])], DTYPES):
+        assert_same_draws(lesson, package, shape, dtype=dtype)
+    assert lesson((3,)).dtype == torch.float32
+
+
+def same_choice(lesson: Callable, package: Callable) -> None:
+    assert_same_signature(lesson, package)
+    for shape, dtype in itertools.product([(2_000, 2), (40, 6, 5)], DTYPES):
+        logits = random_logits(*shape, dtype=dtype)
+        assert_same_draws(lesson, package, logits)
+        logits[..., 0] = -math.inf
+        assert_same(*(f(logits, generator=generator(6)) for f in (lesson, package)))
+
+
+def same_sample(lesson: Callable, package: Callable) -> None:
+    """Values and gradients; the straight-through sample where the lesson has one."""
+    assert_same_signature(lesson, package)
+    hards = (False, True) if "hard" in inspect.signature(lesson).parameters else (False,)
+    for shape, dtype, tau, hard in itertools.product([(500, 2), (20, 6, 5)], DTYPES, (0.3, 1.0, 10.0), hards):
+        logits, weight = random_logits(*shape, dtype=dtype), random_logits(*shape, dtype=dtype).flip(0)
+        assert_same_draws(lesson, package, logits, tau, hard=hard)
+        gradients: list[Tensor] = []
+        for f in (lesson, package):
+            leaf = logits.clone().requires_grad_()
+            sample = f(leaf, tau, generator=generator(7), **({"hard": True} if hard else {}))
+            assert sample.requires_grad
+            gradients += torch.autograd.grad((sample * weight).sum() * tau, leaf)
+        assert gradients[1].abs().max() > 0.1
+        assert_same(*gradients)
+        if hard:
+            samples = [f(logits, tau, hard=True, generator=generator(9)) for f in (lesson, package)]
+            assert torch.equal(*samples)  # one-hot to the last bit
+
+
+def bent(z: Tensor) -> Tensor:
+    """A loss of any number of gates."""
+    weights = torch.linspace(-1, 1.5, z.shape[1], dtype=z.dtype)
+    return ((z * weights).sum(dim=1) - 0.45) ** 2 + torch.sin(2 * z[:, 0] * z[:, -1])
+
+
+def same_exact_gradient(lesson: Callable, package: Callable) -> None:
+    assert_same_signature(lesson, package)
+    for gates, dtype in itertools.product((1, 2, 7), DTYPES):
+        logits = random_logits(gates, dtype=dtype)
+        assert package(logits, bent).abs().min() > 0
+        assert_same(lesson(logits, bent), package(logits, bent))
+
+
+def same_gates(lesson: Callable, package: Callable) -> None:
+    assert_same_signature(lesson, package)
+    for gates, dtype in itertools.product((1, 5), DTYPES):
+        assert_same_draws(lesson, package, random_logits(gates, dtype=dtype), 500)
+
+
+def same_estimates(**settings: tuple) -> Comparison:
+    """A comparison of estimators, at every combination of these settings."""
+
+    def comparison(lesson: Callable, package: Callable) -> None:
+        assert_same_signature(lesson, package)
+        for gates, dtype, *values in itertools.product((1, 4), DTYPES, *settings.values()):
+            options = dict(zip(settings, values, strict=True))
+            logits = random_logits(gates, dtype=dtype)
+            if gates > 1 or package.__name__ != "difference":  # one gate's difference is the same in every draw
+                assert_same_draws(lesson, package, logits, bent, 300, **options)
+            assert_same(*(f(logits, bent, 300, generator=generator(8), **options) for f in (lesson, package)))
+
+    return comparison
+
+
+def same_way_through(lesson: Callable, package: Callable) -> None:
+    """What straight-through and the relaxed estimator share, with a draw that is handed to it."""
+    assert_same_signature(lesson, package)
+    for dtype in DTYPES:
+        logits = random_logits(4, dtype=dtype)
+        gradients = [f(logits, bent, 300, lambda pairs: torch.softmax(pairs / 3, dim=-1)) for f in (lesson, package)]
+        assert gradients[1].abs().min() > 0
+        assert_same(*gradients)
+
+
+def same_module(*inputs: Tensor, **sizes: Any) -> Comparison:
+    """A comparison of nn.Modules of these sizes on these inputs: weights copied, all parameters random."""
+
+    def comparison(lesson: type[nn.Module], package: type[nn.Module]) -> None:
+        for dtype in DTYPES:
+            theirs = randomise(package(**sizes)).to(dtype).eval()
+            ours = lesson(**sizes).to(dtype).eval()
+            ours.load_state_dict(theirs.state_dict())
+            results = []
+            for module in (ours, theirs):
+                leaves = [x.to(dtype).requires_grad_() if x.is_floating_point() else x for x in inputs]
+                output = module(*leaves)
+                weight = random_logits(*output.shape, dtype=dtype)
+                wanted = [*module.parameters(), *(x for x in leaves if x.requires_grad)]
+                gradients = torch.autograd.grad((output * weight).sum(), wanted)
+                results.append([output, *gradients])
+            for a, b in zip(*results, strict=True):
+                assert b.abs().max() > 0
+                assert_same(a / b.detach().abs().max(), b / b.detach().abs().max())
+
+    return comparison
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "gumbel.sample_gumbel": same_noise,
+    "gumbel.gumbel_max": same_choice,
+    "gumbel.gumbel_softmax": same_sample,
+    "estimators.exact_gradient": same_exact_gradient,
+    "estimators.draw_gates": same_gates,
+    "estimators._through_a_sample": same_way_through,
+    "estimators.straight_through": same_estimates(tau=(0.3, 1.0, 10.0)),
+    "estimators.relaxed": same_estimates(tau=(0.3, 1.0, 10.0)),
+    "estimators.identity_straight_through": same_estimates(),
+    "estimators.reinforce": same_estimates(baseline=(False, True)),
+    "estimators.difference": same_estimates(),
+}
+
+
+# --- the lessons ---
+
+
+def public_functions(module: str) -> set[str]:
+    found = vars(importlib.import_module(f"skiprec_lite.{module}")).items()
+    own = [n for n, f in found if inspect.isfunction(f) and f.__module__ == f"skiprec_lite.{module}" and n[0] != "_"]
+    return {f"{module}.{name}" for name in own}
+
+
+@pytest.mark.parametrize("path", [p for p in LESSONS if any(c.builds for c in code_cells(p))], ids=lambda p: p.stem)
+def test_what_a_lesson_builds_is_what_the_package_holds(path: Path) -> None:
+    for part, lesson in built_in(path):
+        compare(part, lesson)
+
+
+def test_every_part_that_the_reader_builds_is_built() -> None:
+    if not {"01", "02", "03"} <= {path.stem[:2] for path in LESSONS}:
+        pytest.skip("lessons 01 to 03 are not all written")
+    wanted = {"gumbel.sample_gumbel", "gumbel.gumbel_max", "gumbel.gumbel_softmax", *public_functions("estimators")}
+    assert wanted <= {part for path in LESSONS for cell in code_cells(path) for part in cell.builds}
+
+
+def test_every_comparison_belongs_to_a_part_of_the_package() -> None:
+    assert all(callable(in_package(part)) for part in COMPARISONS)
+    assert public_functions("estimators") <= set(COMPARISONS)
+    assert public_functions("gumbel") - {"gumbel.check_temperature"} <= set(COMPARISONS)
+
+
+# --- the machinery, on made-up lessons ---
+
+
+def write_lesson(path: Path, *cells: str | tuple[str, str]) -> Path:
+    """Write a notebook of these code cells; a pair is (tag, source)."""
+    book = [
+        {"cell_type": "code", "source": source.splitlines(keepends=True), "metadata": {"tags": [tag]} if tag else {}}
+        for tag, source in [("", cell) if isinstance(cell, str) else cell for cell in cells]
+    ]
+    path.write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": ["# Why?"], "metadata": {}}, *book]}))
+    return path
+
+
+NOISE = """
+def sample_gumbel(shape, *, generator=None, dtype=torch.float32):
+    u = torch.rand(tuple(shape), generator=generator, dtype=dtype)
+    return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny)))
+"""
+SAMPLE = """
+def gumbel_softmax(logits, tau=10.0, *, hard=False, generator=None):
+    perturbed = logits + sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype)
+    soft = torch.softmax(perturbed / tau, dim=-1)
+    if not hard:
+        return soft
+    one_hot = torch.nn.functional.one_hot(perturbed.argmax(dim=-1), logits.shape[-1]).to(soft.dtype)
+    return one_hot - soft.detach() + soft
+"""
+REINFORCE = """
+def reinforce(logits, loss, samples, *, baseline=False, generator=None):
+    gates = draw_gates(logits, samples, generator=generator)
+    advantage = loss(gates)
+    if baseline:
+        advantage = advantage - loss(draw_gates(logits, samples, generator=generator))
+    return (advantage[:, None] * (gates - torch.sigmoid(logits))).detach()
+"""
+CONVOLUTION = """
+class CausalConv1d(nn.Module):
+    def __init__(self, channels, kernel_size=3, dilation=1):
+        super().__init__()
+        self.dilation = dilation
+        self.weight = nn.Parameter(torch.empty(channels, channels, kernel_size))
+        self.bias = nn.Parameter(torch.empty(channels))
+    def forward(self, hidden):
+        padded = F.pad(hidden.transpose(1, 2), ((self.weight.shape[2] - 1) * self.dilation, 0))
+        return F.conv1d(padded, self.weight, self.bias, dilation=self.dilation).transpose(1, 2)
+"""
+
+
+def test_a_faithful_lesson_passes(tmp_path: Path) -> None:
+    soft_only = SAMPLE.replace("*, hard=False, ", "*, ").split("    if not hard")[0] + "    return soft\n"
+    path = write_lesson(
+        tmp_path / "01_made_up.ipynb",
+        "%matplotlib inline\nimport torch\n1 / 0  # only the tagged cells run",
+        ("builds:gumbel.sample_gumbel", NOISE),
+        ("builds:gumbel.gumbel_softmax", soft_only),
+        ("builds:gumbel.gumbel_softmax", SAMPLE),
+        "from skiprec_lite.estimators import draw_gates",
+        ("builds:estimators.reinforce", REINFORCE),
+    )  # fmt: skip
+    found = list(built_in(path))
+    assert [part.split(".")[1] for part, _ in found] == ["sample_gumbel", *["gumbel_softmax"] * 2, "reinforce"]
+    for part, lesson in found:
+        compare(part, lesson)
+
+
+@pytest.mark.parametrize(
+    ("cell", "right", "wrong"),
+    [
+        (NOISE, "return -torch.log(-torch", "return torch.log(-torch"),
+        (NOISE, "generator=generator, ", ""),
+        (NOISE, "dtype=dtype)", ").to(dtype)"),
+        (NOISE, "dtype=torch.float32", "dtype=torch.float64"),
+        (NOISE, "return -torch.log(-torch.log(u.", "return -torch.log(-torch.log(1 - u."),
+        (SAMPLE, "tau=10.0", "tau=1.0"),
+        (SAMPLE, "hard=False", "hard=True"),
+        (SAMPLE, "*, hard", "hard"),
+        (SAMPLE, "/ tau", "/ 10"),
+        (SAMPLE, "/ tau", "/ (tau * (1 + 1e-9))"),
+        (SAMPLE, "soft.detach() + soft", "soft + soft.detach()"),
+        (SAMPLE, "one_hot - soft.detach() + soft", "one_hot + soft - soft.detach()"),
+        (SAMPLE, "one_hot - soft.detach() + soft", "one_hot"),
+        (SAMPLE, "perturbed.argmax", "logits.argmax"),
+        (REINFORCE, "gates - torch", "torch"),
+        (REINFORCE, ".detach()", ".requires_grad_()"),
+        (REINFORCE, "loss(draw_gates(logits, samples, generator=generator))", "loss(gates).mean()"),
+    ],
+)
+def test_a_lesson_with_an_error_fails(tmp_path: Path, cell: str, right: str, wrong: str) -> None:
+    name = cell.split("(")[0].removeprefix("\ndef ")
+    part = f"{'estimators' if cell == REINFORCE else 'gumbel'}.{name}"
+    assert cell.count(right) >= 1
+    imports = ("from skiprec_lite.gumbel import sample_gumbel", "from skiprec_lite.estimators import draw_gates")
+    path = write_lesson(
+        tmp_path / "01_made_up.ipynb", "import torch", *imports, (f"builds:{part}", cell.replace(right, wrong))
+    )
+    ((found, lesson),) = built_in(path)
+    assert found == part
+    with pytest.raises(AssertionError):
+        compare(part, lesson)
+
+
+def test_a_tag_without_a_definition_or_a_comparison_is_an_error(tmp_path: Path) -> None:
+    imported = "import torch\nfrom skiprec_lite.gumbel import gumbel_max"
+    path = write_lesson(tmp_path / "01_made_up.ipynb", ("builds:gumbel.gumbel_max", imported))
+    with pytest.raises(AssertionError, match="does not define"):
+        list(built_in(path))
+    with pytest.raises(AssertionError, match="no comparison"):
+        compare("gumbel.check_temperature", None)
+
+
+def test_a_cell_that_needs_more_than_the_lesson_s_imports_is_an_error(tmp_path: Path) -> None:
+    cells = ("factor = 2", ("builds:gumbel.gumbel_max", "limit = 3 * factor\ndef gumbel_max(logits): ..."))
+    with pytest.raises(NameError):
+        list(built_in(write_lesson(tmp_path / "01_made_up.ipynb", *cells)))
+
+
+def test_modules_are_compared_with_copied_weights(tmp_path: Path) -> None:
+    hidden = torch.randn(2, 9, 4, generator=generator(), dtype=torch.float64)
+    comparison = same_module(hidden, channels=4, dilation=2)
+    imports = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F"
+    for right, wrong in [("", ""), (" * self.dilation, 0", ", 2"), ("self.bias, ", "None, "), ("weight", "weights")]:
+        cell = ("builds:blocks.CausalConv1d", CONVOLUTION.replace(right, wrong) if right else CONVOLUTION)
+        ((part, lesson),) = built_in(write_lesson(tmp_path / "05_made_up.ipynb", imports, cell))
+        with pytest.raises((AssertionError, RuntimeError)) if right else contextlib.nullcontext():
+            comparison(lesson, in_package(part))
