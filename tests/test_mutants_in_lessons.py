@@ -7,6 +7,7 @@ of the kind "mine equals the package's" cannot notice it there.
 """
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -84,14 +85,18 @@ def play(path: Path, mutant: Mutant | None) -> Outcome:
     with off_screen(path.parent), package_as_a_kernel_sees_it(), in_force(mutant):
         claims = importlib.import_module("skiprec_lite.claims")
         real_claim, claims.claim = claims.claim, claim  # type: ignore[attr-defined]
-        for cell in code_cells(path):
-            try:
-                exec(mutated_cell(cell.source, cell.builds, mutant), names)
-            except ClaimFailedError as error:
-                return Outcome(held, failed=str(error))
-            except Exception as error:
-                if "raises-exception" not in cell.tags:
-                    return Outcome(held, stopped=f"{type(error).__name__}: {error}")
+        try:
+            for cell in code_cells(path):
+                try:
+                    exec(mutated_cell(cell.source, cell.builds, mutant), names)
+                except ClaimFailedError as error:
+                    return Outcome(held, failed=str(error))
+                except Exception as error:
+                    if "raises-exception" not in cell.tags:
+                        return Outcome(held, stopped=f"{type(error).__name__}: {error}")
+        finally:
+            names.clear()
+            gc.collect()  # a lesson's tensors sit in cycles with its functions
     return Outcome(held)
 
 
