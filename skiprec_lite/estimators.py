@@ -24,8 +24,9 @@ def exact_gradient(logits: Float[Tensor, " gate"], loss: Loss) -> Float[Tensor, 
         loss: gates (row, gate) -> one loss per row.
 
     Raises:
-        ValueError: if there are more than 16 gates: 65,536 choices are enough to wait for.
+        ValueError: if there are more than 16 gates (65,536 choices are enough to wait for), none, or a logit is NaN.
     """
+    _check(logits)
     if len(logits) > 16:
         raise ValueError(f"at most 16 gates can be enumerated, got {len(logits)}")
     leaf = logits.detach().clone().requires_grad_()
@@ -126,7 +127,12 @@ def difference(
 def draw_gates(
     logits: Float[Tensor, " gate"], samples: int, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
-    """Independent gates, 1 with probability sigmoid(logit). Built in lesson 03."""
+    """Independent gates, 1 with probability sigmoid(logit). Built in lesson 03.
+
+    Raises:
+        ValueError: if there is no gate, or a logit is NaN.
+    """
+    _check(logits)
     u = torch.rand(samples, len(logits), generator=generator, dtype=logits.dtype)
     return (u < torch.sigmoid(logits)).to(logits.dtype)
 
@@ -138,3 +144,8 @@ def _through_a_sample(
     pairs = torch.stack([leaf, torch.zeros_like(leaf)], dim=-1)  # logits (keep, skip) of each gate
     (gradient,) = torch.autograd.grad(loss(draw(pairs)[..., 0]).sum(), leaf)
     return gradient
+
+
+def _check(logits: Float[Tensor, " gate"]) -> None:
+    if len(logits) == 0 or torch.isnan(logits).any():
+        raise ValueError(f"logits must hold at least one gate and no NaN, got {logits.tolist()}")

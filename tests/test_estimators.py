@@ -11,6 +11,7 @@ from scipy.integrate import quad
 from scipy.special import expit as sigmoid
 from torch import Tensor
 
+from skiprec_lite import estimators
 from skiprec_lite.estimators import (
     difference,
     draw_gates,
@@ -478,3 +479,18 @@ def test_the_logits_are_only_read(name: str, learnable: bool) -> None:
     assert a.grad is None
     assert a.requires_grad == learnable
     assert not gradients.requires_grad
+
+
+@pytest.mark.parametrize("name", ["reinforce", "difference", "identity_straight_through", "straight_through"])
+def test_a_nan_logit_is_an_error_everywhere(name: str) -> None:
+    settings = {"tau": 1.0} if name == "straight_through" else {}
+    with pytest.raises(ValueError, match="NaN"):
+        getattr(estimators, name)(logits(0.0, float("nan")), lambda gates: gates.sum(dim=1), 3, **settings)
+
+
+@pytest.mark.parametrize("wrong", [torch.empty(0), torch.tensor([0.0, float("nan")])])
+def test_no_gate_or_a_nan_cannot_be_enumerated_or_drawn(wrong: Tensor) -> None:
+    with pytest.raises(ValueError, match="at least one gate and no NaN"):
+        estimators.exact_gradient(wrong, lambda gates: gates.sum(dim=1))
+    with pytest.raises(ValueError, match="at least one gate and no NaN"):
+        estimators.draw_gates(wrong, 3)
