@@ -82,11 +82,7 @@ class Backbone(NextItemModel):
 
         Source: Chen et al. (2021), eq. 1.
         """
-        num_items = self.embedding.num_embeddings - 1
-        check_items(items, num_items)
-        if gates is not None and gates.shape != (len(items), len(self.blocks)):
-            expected = (len(items), len(self.blocks))
-            raise ValueError(f"gates must be of shape (batch, block) = {expected}, got {tuple(gates.shape)}")
+        self.check_input(items, gates)
         mask = items > 0
         hidden = self.embed(items)  # (batch, time, channel)
         for index, block in enumerate(self.blocks):
@@ -96,6 +92,13 @@ class Backbone(NextItemModel):
             else:  # lerp is the equation in one kernel, exact at gates 0 and 1
                 hidden = torch.lerp(hidden, out, gates[:, index, None, None].to(out.dtype))
         return hidden
+
+    def check_input(self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "rows blocks"] | None = None) -> None:
+        """Raise ValueError unless items are 0 ... num_items and gates, if any, of shape (batch, block)."""
+        check_items(items, self.embedding.num_embeddings - 1)
+        expected = (len(items), len(self.blocks))
+        if gates is not None and gates.shape != expected:
+            raise ValueError(f"gates must be of shape (batch, block) = {expected}, got {tuple(gates.shape)}")
 
     def forward(
         self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"] | None = None

@@ -13,8 +13,16 @@ import torch
 from skiprec_lite import checkpoints, downloads, experiments
 from skiprec_lite.backbones import MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
-from skiprec_lite.evaluation import evaluate, gates_of, inference_seconds, ndcg_per_user
-from skiprec_lite.metrics import mean_and_error, paired_difference
+from skiprec_lite.evaluation import (
+    evaluate,
+    gates_of,
+    inference_seconds,
+    mean_per_user,
+    ndcg_per_user,
+    rank_cases,
+    summarise,
+)
+from skiprec_lite.metrics import mean_and_error, ndcg, paired_difference
 from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.splits import Split, pad_left, user_sequences
 from skiprec_lite.training import fit, next_item_loss
@@ -175,10 +183,11 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
 
 def _judge(model: NextItNet | SkipRec, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
     """Test quality with its error, the paired difference to the Markov chain, blocks kept and speed gained."""
-    found: dict[str, Any] = dict(evaluate(model, split.test, exclude_seen=exclude_seen))
+    ranks = rank_cases(model, split.test, exclude_seen=exclude_seen)
+    found: dict[str, Any] = dict(summarise(ranks))
     if len(split.test) > 1:
-        markov = MarkovChain(split)
-        per_user, of_markov = (ndcg_per_user(m, split.test, exclude_seen=exclude_seen) for m in (model, markov))
+        per_user = mean_per_user(ndcg(ranks, 10), split.test)
+        of_markov = ndcg_per_user(MarkovChain(split), split.test, exclude_seen=exclude_seen)
         found["ndcg@10 error"] = mean_and_error(per_user).error
         found["markov ndcg@10"] = float(of_markov.mean())
         found["difference"], found["difference error"] = paired_difference(per_user, of_markov)

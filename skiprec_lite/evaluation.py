@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skiprec_lite import metrics
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
-from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.skiprec import SkipRec, last_position
 from skiprec_lite.splits import Windows
 
 
@@ -80,9 +80,17 @@ def evaluate(
     Raises:
         ValueError: if there is no case, a score is NaN or a k is below 1.
     """
-    if len(cases) == 0:
+    return summarise(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), ks)
+
+
+def summarise(ranks: Int[Tensor, " scored"], ks: Sequence[int] = (5, 10, 20)) -> dict[str, float]:
+    """Turn ranks into what `evaluate` returns; for those who need the ranks of `rank_cases` for more than that.
+
+    Raises:
+        ValueError: if there is no rank, or a k is below 1.
+    """
+    if len(ranks) == 0:
         raise ValueError("there is no case to evaluate")
-    ranks = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates)
     named = {"hr": metrics.hit_rate, "mrr": metrics.mrr, "ndcg": metrics.ndcg}
     return {f"{name}@{k}": float(metric(ranks, k).mean()) for k in ks for name, metric in named.items()}
 
@@ -154,8 +162,7 @@ def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repea
     Returns:
         {"full": …, "skipped": …}, medians in seconds.
     """
-    where = torch.zeros_like(items, dtype=torch.bool)
-    where[:, -1] = True
+    where = last_position(items)
     seconds: dict[str, list[float]] = {"full": [], "skipped": []}
     for _ in range(repeats + 1):
         for name, scorer in (("full", model.backbone), ("skipped", model)):

@@ -16,8 +16,8 @@ import torch
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import MarkovChain, NextItemModel, NextItNet, Popularity
 from skiprec_lite.datasets import Interactions, load_movielens
-from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases
-from skiprec_lite.metrics import hit_rate
+from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
+from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
@@ -257,10 +257,12 @@ def execute(
     if known:
         row |= _per_group(known, model, split.test)
     else:
-        found = evaluate(model, split.test) if test else {}
+        found: dict[str, float] = {}
+        if test:
+            ranks = rank_cases(model, split.test)
+            found, per_user = summarise(ranks), mean_per_user(ndcg(ranks, 10), split.test)
         row |= {key: round(found[key], 5) if test else "" for key in ("ndcg@10", "hr@10", "mrr@5")}
         row |= _blocks(model, split.test if test else split.validation)
-        per_user = ndcg_per_user(model, split.test) if test else None
     row |= {
         "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
         "seconds": round(time.perf_counter() - start, 1), "threads": torch.get_num_threads(), "version": _commit(),

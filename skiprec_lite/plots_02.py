@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from skiprec_lite.plots import COLOURS, new_figure, show
 
@@ -49,8 +50,7 @@ def triangles(
             axis.annotate(name, place, (0, 9 * side), textcoords="offset points", ha="center", va="center", fontsize=9)
         axis.set(title=title, aspect="equal", xlim=(-0.08, 1.08), ylim=(-0.15, 1.0))
         axis.axis("off")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    _legend_below(figure, axes[0, 0])
     show(figure, alt)
 
 
@@ -85,8 +85,7 @@ def histograms_with_densities(
         if split is not None:
             _mark(axis, split, f"{(samples > split).mean():.0%} to the right")
     axes[0, 0].set_ylabel(ylabel)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    _legend_below(figure, axes[0, 0])
     show(figure, alt)
 
 
@@ -139,8 +138,7 @@ def curves(
         axis.set_title(title, loc="left", pad=16 if mark else 6)
         if mark:
             _mark(axis, *mark)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    _legend_below(figure, axes[0, 0])
     show(figure, alt)
 
 
@@ -162,9 +160,13 @@ def spikes(panels: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: s
         axis.axhline(np.median(values), color=COLOURS[3], linestyle="-.", linewidth=1.6, label="median of all draws")
         axis.set(title=title, xlabel=xlabel, xlim=(0, len(bars) + 1))
     axes[0, 0].set_ylabel(ylabel)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    _legend_below(figure, axes[0, 0])
     show(figure, alt)
+
+
+def _legend_below(figure: Figure, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _style(index: int, points: int) -> dict[str, object]:

@@ -111,12 +111,10 @@ class SkipRec(NextItemModel):
         Equal to backbone.encode(items, gates) to float precision. Built in lesson 09.
 
         Raises:
-            ValueError: if a gate is neither 0 nor 1, or the shape is not (batch, block).
+            ValueError: if a gate is neither 0 nor 1, the shape is not (batch, block), or an item is out of range.
         """
         backbone = self.backbone
-        if gates.shape != (len(items), len(backbone.blocks)):
-            expected = (len(items), len(backbone.blocks))
-            raise ValueError(f"gates must be of shape (batch, block) = {expected}, got {tuple(gates.shape)}")
+        backbone.check_input(items, gates)
         if not ((gates == 0) | (gates == 1)).all():
             raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
         mask = items > 0
@@ -133,6 +131,13 @@ class SkipRec(NextItemModel):
 def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
     """Return what the policy may read: everything after `cut` becomes padding."""
     return items if cut is None else items.masked_fill(_positions(items) > _cut_column(items, cut), 0)
+
+
+def last_position(items: Int[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
+    """Return where the next item is scored: the last position of each row."""
+    where = torch.zeros_like(items, dtype=torch.bool)
+    where[:, -1] = True
+    return where
 
 
 @torch.no_grad()
@@ -179,9 +184,7 @@ def _best(
     model: NextItemModel, histories: Sequence[Sequence[int] | np.ndarray], k: int, exclude_seen: bool, length: int
 ) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
     items = pad_left(histories, length)
-    where = torch.zeros_like(items, dtype=torch.bool)
-    where[:, -1] = True
-    scores = model.score_at(items, where).to(torch.float32, copy=True)
+    scores = model.score_at(items, last_position(items)).to(torch.float32, copy=True)
     if exclude_seen:
         for row, history in zip(scores, histories):
             if max(history) >= len(row):

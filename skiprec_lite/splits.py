@@ -104,9 +104,9 @@ def last_n(interactions: Interactions, n: int = 10, length: int = 50) -> Split:
     if not longer:
         raise ValueError(f"no user has more than {2 * n} items: nothing is left to train on after two times {n}")
     return Split(
-        train=_training_windows(train, range(len(train)), length),
-        validation=_last_positions([sequences[u][:-n] for u in longer], longer, n, width),
-        test=_last_positions([sequences[u] for u in long], long, n, width),
+        train=_training_windows(train, range(len(train)), length=length),
+        validation=_last_positions([sequences[u][:-n] for u in longer], longer, n=n, width=width),
+        test=_last_positions([sequences[u] for u in long], long, n=n, width=width),
         num_items=interactions.num_items,
         sequences=tuple(s for s in train if len(s)),
         left_out=len(long) - len(longer),
@@ -139,12 +139,13 @@ def sessions(interactions: Interactions, length: int = 20) -> Split:
         users = [user for user, _, _ in pieces[name]]
         return [s for _, _, s in pieces[name]], users, [sequences[user][:start] for user, start, _ in pieces[name]]
 
+    train = parts("train")
     return Split(
-        train=_training_windows(*parts("train")[:2], length - 1, parts("train")[2]),
-        validation=_last_positions(*parts("validation")[:2], 1, length - 1, parts("validation")[2]),
-        test=_last_positions(*parts("test")[:2], 1, length - 1, parts("test")[2]),
+        train=_training_windows(*train, length=length - 1),
+        validation=_last_positions(*parts("validation"), n=1, width=length - 1),
+        test=_last_positions(*parts("test"), n=1, width=length - 1),
         num_items=interactions.num_items,
-        sequences=tuple(parts("train")[0]),
+        sequences=tuple(train[0]),
     )
 
 
@@ -163,7 +164,7 @@ def pad_left(sequences: Sequence[np.ndarray | Sequence[int]], length: int) -> In
 
 
 def _training_windows(
-    sequences: Sequence[np.ndarray], users: Sequence[int], length: int, earlier: Sequence[np.ndarray] | None = None
+    sequences: Sequence[np.ndarray], users: Sequence[int], earlier: Sequence[np.ndarray] | None = None, *, length: int
 ) -> Windows:
     """Cut (input, next item) pairs from the end backwards, so that each item is a target once.
 
@@ -186,9 +187,10 @@ def _training_windows(
 def _last_positions(
     sequences: Sequence[np.ndarray],
     users: Sequence[int],
+    earlier: Sequence[np.ndarray] | None = None,
+    *,
     n: int,
     width: int,
-    earlier: Sequence[np.ndarray] | None = None,
 ) -> Windows:
     """One row per sequence whose last n items are to be predicted, from gates that have read none of them."""
     items = pad_left([s[:-1] for s in sequences], width)

@@ -167,7 +167,7 @@ def fit(
                     ndcgs[epoch] = ndcg
                     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
                     front = _keep_the_front(front, _Candidate(epoch, blocks, ndcg, weights))
-                    if epoch - max(front, key=lambda c: c.ndcg.mean()).epoch >= patience:
+                    if epoch - _best(front).epoch >= patience:
                         history.stopped = f"no better for {patience} epochs"
                         break
     except KeyboardInterrupt:
@@ -179,7 +179,7 @@ def fit(
         chosen = choose(front)
         model.load_state_dict(chosen.weights)
         history.chosen = chosen.epoch
-        best = max(front, key=lambda c: c.ndcg.mean())
+        best = _best(front)
         history.behind_best = {e: paired_difference(best.ndcg, n) for e, n in ndcgs.items()}
     else:
         history.chosen = len(history.epochs) - 1
@@ -253,9 +253,13 @@ def _keep_the_front(front: list[_Candidate], new: _Candidate) -> list[_Candidate
     return [old for old in front if not beats(new, old)] + [new]
 
 
+def _best(front: list[_Candidate]) -> _Candidate:
+    return max(front, key=lambda c: c.ndcg.mean())
+
+
 def choose(front: list[_Candidate]) -> _Candidate:
     """Among those within one paired standard error of the best NDCG, the one with fewest blocks."""
-    best = max(front, key=lambda c: c.ndcg.mean())
+    best = _best(front)
 
     def as_good(c: _Candidate) -> bool:
         behind, error = paired_difference(best.ndcg, c.ndcg)
