@@ -8,25 +8,23 @@ import ast
 import contextlib
 import importlib
 import inspect
-import itertools
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
-from helpers import generator, randomise
+from comparing import Comparison, same_module
+from comparisons_01_03 import COMPARISONS_01_03
+from comparisons_04 import COMPARISONS_04
+from comparisons_05 import COMPARISONS_05
+from comparisons_06 import COMPARISONS_06
+from helpers import generator
 from IPython.core.inputtransformer2 import TransformerManager
-from torch import Tensor, nn
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-DTYPES = (torch.float32, torch.float64)
-MAY_BE_LEFT_OUT = {"dtype", "device", "hard"}  # parameters that a lesson need not have
-
-Comparison = Callable[[Any, Any], None]
 
 
 # --- reading a lesson ---
@@ -86,165 +84,7 @@ def compare(part: str, lesson: Any) -> None:
     COMPARISONS[part](lesson, in_package(part))
 
 
-# --- ways to compare ---
-
-
-def assert_same(lesson: Tensor | None, package: Tensor | None) -> None:
-    """To float precision; integers exactly."""
-    assert (lesson is None) == (package is None)
-    if lesson is None or package is None:
-        return
-    assert lesson.shape == package.shape
-    assert lesson.dtype == package.dtype
-    assert lesson.requires_grad == package.requires_grad
-    precision = torch.finfo(package.dtype).eps if package.is_floating_point() else 0
-    torch.testing.assert_close(lesson.detach(), package.detach(), rtol=100 * precision, atol=20 * precision)
-
-
-def assert_same_signature(lesson: Callable, package: Callable) -> None:
-    """The same parameters with the same defaults in the same order, but for what a lesson may leave out."""
-    ours, theirs = (inspect.signature(f).parameters for f in (lesson, package))
-    kept = [name for name in theirs if name in ours or name not in MAY_BE_LEFT_OUT]
-    assert list(ours) == kept
-    for name in kept:
-        assert (ours[name].kind, ours[name].default) == (theirs[name].kind, theirs[name].default), name
-
-
-def assert_same_draws(lesson: Callable, package: Callable, *args: Any, **options: Any) -> None:
-    """Equal for the same generator, for the same global seed, and not the same number again and again."""
-    options = {name: v for name, v in options.items() if name in inspect.signature(lesson).parameters}
-    assert_same(*(f(*args, generator=generator(3), **options) for f in (lesson, package)))
-    first, second = (lesson(*args, generator=generator(s), **options) for s in (3, 4))
-    assert not torch.equal(first, second)
-    with torch.random.fork_rng(devices=[]):
-        drawn = []
-        for f in (lesson, package):
-            torch.manual_seed(5)
-            drawn.append(f(*args, **options))
-    assert_same(*drawn)
-
-
-def random_logits(*shape: int, dtype: torch.dtype) -> Tensor:
-    return (2 * torch.randn(shape, generator=generator(1), dtype=torch.float64)).to(dtype)
-
-
-def same_noise(lesson: Callable, package: Callable) -> None:
-    assert_same_signature(lesson, package)
-    for shape, dtype in itertools.product([(2_000,), (30, 5), torch.Size([4, 3, 2])], DTYPES):
-        assert_same_draws(lesson, package, shape, dtype=dtype)
-    assert lesson((3,)).dtype == torch.float32
-
-
-def same_choice(lesson: Callable, package: Callable) -> None:
-    assert_same_signature(lesson, package)
-    for shape, dtype in itertools.product([(2_000, 2), (40, 6, 5)], DTYPES):
-        logits = random_logits(*shape, dtype=dtype)
-        assert_same_draws(lesson, package, logits)
-        logits[..., 0] = -math.inf
-        assert_same(*(f(logits, generator=generator(6)) for f in (lesson, package)))
-
-
-def same_sample(lesson: Callable, package: Callable) -> None:
-    """Values and gradients; the straight-through sample where the lesson has one."""
-    assert_same_signature(lesson, package)
-    hards = (False, True) if "hard" in inspect.signature(lesson).parameters else (False,)
-    for shape, dtype, tau, hard in itertools.product([(500, 2), (20, 6, 5)], DTYPES, (0.3, 1.0, 10.0), hards):
-        logits, weight = random_logits(*shape, dtype=dtype), random_logits(*shape, dtype=dtype).flip(0)
-        assert_same_draws(lesson, package, logits, tau, hard=hard)
-        gradients: list[Tensor] = []
-        for f in (lesson, package):
-            leaf = logits.clone().requires_grad_()
-            sample = f(leaf, tau, generator=generator(7), **({"hard": True} if hard else {}))
-            assert sample.requires_grad
-            gradients += torch.autograd.grad((sample * weight).sum() * tau, leaf)
-        assert gradients[1].abs().max() > 0.1
-        assert_same(*gradients)
-        if hard:
-            samples = [f(logits, tau, hard=True, generator=generator(9)) for f in (lesson, package)]
-            assert torch.equal(*samples)  # one-hot to the last bit
-
-
-def bent(z: Tensor) -> Tensor:
-    """A loss of any number of gates."""
-    weights = torch.linspace(-1, 1.5, z.shape[1], dtype=z.dtype)
-    return ((z * weights).sum(dim=1) - 0.45) ** 2 + torch.sin(2 * z[:, 0] * z[:, -1])
-
-
-def same_exact_gradient(lesson: Callable, package: Callable) -> None:
-    assert_same_signature(lesson, package)
-    for gates, dtype in itertools.product((1, 2, 7), DTYPES):
-        logits = random_logits(gates, dtype=dtype)
-        assert package(logits, bent).abs().min() > 0
-        assert_same(lesson(logits, bent), package(logits, bent))
-
-
-def same_gates(lesson: Callable, package: Callable) -> None:
-    assert_same_signature(lesson, package)
-    for gates, dtype in itertools.product((1, 5), DTYPES):
-        assert_same_draws(lesson, package, random_logits(gates, dtype=dtype), 500)
-
-
-def same_estimates(**settings: tuple) -> Comparison:
-    """A comparison of estimators, at every combination of these settings."""
-
-    def comparison(lesson: Callable, package: Callable) -> None:
-        assert_same_signature(lesson, package)
-        for gates, dtype, *values in itertools.product((1, 4), DTYPES, *settings.values()):
-            options = dict(zip(settings, values, strict=True))
-            logits = random_logits(gates, dtype=dtype)
-            if gates > 1 or package.__name__ != "difference":  # one gate's difference is the same in every draw
-                assert_same_draws(lesson, package, logits, bent, 300, **options)
-            assert_same(*(f(logits, bent, 300, generator=generator(8), **options) for f in (lesson, package)))
-
-    return comparison
-
-
-def same_way_through(lesson: Callable, package: Callable) -> None:
-    """What straight-through and the relaxed estimator share, with a draw that is handed to it."""
-    assert_same_signature(lesson, package)
-    for dtype in DTYPES:
-        logits = random_logits(4, dtype=dtype)
-        gradients = [f(logits, bent, 300, lambda pairs: torch.softmax(pairs / 3, dim=-1)) for f in (lesson, package)]
-        assert gradients[1].abs().min() > 0
-        assert_same(*gradients)
-
-
-def same_module(*inputs: Tensor, **sizes: Any) -> Comparison:
-    """A comparison of nn.Modules of these sizes on these inputs: weights copied, all parameters random."""
-
-    def comparison(lesson: type[nn.Module], package: type[nn.Module]) -> None:
-        for dtype in DTYPES:
-            theirs = randomise(package(**sizes)).to(dtype).eval()
-            ours = lesson(**sizes).to(dtype).eval()
-            ours.load_state_dict(theirs.state_dict())
-            results = []
-            for module in (ours, theirs):
-                leaves = [x.to(dtype).requires_grad_() if x.is_floating_point() else x for x in inputs]
-                output = module(*leaves)
-                weight = random_logits(*output.shape, dtype=dtype)
-                wanted = [*module.parameters(), *(x for x in leaves if x.requires_grad)]
-                gradients = torch.autograd.grad((output * weight).sum(), wanted)
-                results.append([output, *gradients])
-            for a, b in zip(*results, strict=True):
-                assert b.abs().max() > 0
-                assert_same(a / b.detach().abs().max(), b / b.detach().abs().max())
-
-    return comparison
-
-
-COMPARISONS: dict[str, Comparison] = {
-    "gumbel.sample_gumbel": same_noise,
-    "gumbel.gumbel_max": same_choice,
-    "gumbel.gumbel_softmax": same_sample,
-    "estimators.exact_gradient": same_exact_gradient,
-    "estimators.draw_gates": same_gates,
-    "estimators._through_a_sample": same_way_through,
-    "estimators.straight_through": same_estimates(tau=(0.3, 1.0, 10.0)),
-    "estimators.relaxed": same_estimates(tau=(0.3, 1.0, 10.0)),
-    "estimators.identity_straight_through": same_estimates(),
-    "estimators.reinforce": same_estimates(baseline=(False, True)),
-    "estimators.difference": same_estimates(),
-}
+COMPARISONS: dict[str, Comparison] = COMPARISONS_01_03 | COMPARISONS_04 | COMPARISONS_05 | COMPARISONS_06
 
 
 # --- the lessons ---
