@@ -1,4 +1,4 @@
-"""Models that score the next item: NextItNet, and two honest baselines that only count."""
+"""Models that score the next item: NextItNet, NFM, and two honest baselines that only count."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -169,6 +169,73 @@ class NextItNet(Backbone):
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
+
+
+class NFM(NextItemModel):
+    """Neural factorisation machine: an MLP on what the items of a history have in common. Built in lesson 06.
+
+    Every position is scored, each from the real items x_1 ... x_n up to it. Their embeddings are pooled by
+    bi-interaction, the mean over all pairs e_i * e_j = 1/2 [(sum e)^2 - sum e^2] / (n (n - 1) / 2), which is 0 for a
+    single item; then come the hidden layers and a score for each item. The order of the history is lost.
+
+    An adaptation: the original scores one target at a time, as one more feature of the pool, and has a batch norm.
+
+    Args:
+        num_items: size of the catalogue; item indices 1 ... num_items.
+        channels: width of the embedding and of every hidden layer.
+        hidden_layers: linear layers with a ReLU between pooling and scores; 0 scores the pool itself.
+        dropout: on the pool and on each hidden layer.
+
+    Source: He & Chua (2017), eq. 3, 4 and 7.
+    """
+
+    padding_score: Tensor
+
+    def __init__(self, num_items: int, *, channels: int = 64, hidden_layers: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        if hidden_layers < 0:
+            raise ValueError(f"hidden_layers must be at least 0, got {hidden_layers}")
+        self.embedding = item_embedding(num_items, channels)
+        with torch.no_grad():
+            self.embedding.weight *= channels**0.5  # products of small numbers are tiny: pairs need a width of 1
+        self.dropout = nn.Dropout(dropout)
+        self.hidden_layers = nn.ModuleList(nn.Linear(channels, channels) for _ in range(hidden_layers))
+        self.output = nn.Linear(channels, num_items)
+        self.register_buffer("padding_score", torch.tensor([-torch.inf]), persistent=False)
+
+    def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+        """Pool the pairs of each prefix and send them through the hidden layers.
+
+        Raises:
+            ValueError: if an item is outside 0 ... num_items.
+        """
+        check_items(items, self.embedding.num_embeddings - 1)
+        embedded = self.embedding(items)  # 0 at padding
+        count = (items > 0).cumsum(dim=1)
+        pairs = (count * (count - 1) / 2).clamp_min(1).unsqueeze(-1)  # (batch, time, 1)
+        both = (embedded.cumsum(dim=1).square() - embedded.square().cumsum(dim=1)) / 2
+        hidden = self.dropout(both / pairs)
+        for layer in self.hidden_layers:
+            hidden = self.dropout(F.relu(layer(hidden)))
+        return hidden
+
+    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
+        """Score all items with one linear layer; column 0 (padding) at -inf."""
+        scores = self.output(hidden)
+        return torch.cat([self.padding_score.expand(*scores.shape[:-1], 1), scores], dim=-1)
+
+    def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
+        """Score every item at every position: score(encode(items))."""
+        return self.score(self.encode(items))
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self.score(self.encode(items)[where])
 
 
 class _Counting(NextItemModel):

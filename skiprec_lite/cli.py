@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from skiprec_lite import checkpoints, downloads, experiments
+from skiprec_lite import checkpoints, downloads, experiments, runs
 from skiprec_lite.backbones import MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import (
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     added = verb("train", _train, "Train SkipRec, and show what it learnt to skip.")
     reads_data(added)
     added.add_argument("--full-depth", action="store_true", help="train the backbone alone, without a policy")
-    added.add_argument("--protocol", choices=sorted(experiments.PROTOCOLS), default="last_n", help="what is held out")
+    added.add_argument("--protocol", choices=sorted(runs.PROTOCOLS), default="last_n", help="what is held out")
     added.add_argument("--blocks", type=int, default=8, help="residual blocks; dilations 1 and 4 in turn")
     added.add_argument("--channels", type=int, default=64, help="width of the backbone")
     chosen = experiments.CHOSEN_TRAINING
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     added = verb("evaluate", _evaluate, "Judge trained weights on held-out items.")
     reads_data(added)
     reads_model(added)
-    added.add_argument("--protocol", choices=sorted(experiments.PROTOCOLS), default="last_n", help="what is held out")
+    added.add_argument("--protocol", choices=sorted(runs.PROTOCOLS), default="last_n", help="what is held out")
     added.add_argument("--exclude-seen", action="store_true", help="take a user's own past out of the ranking")
 
     added = verb("recommend", _recommend, "Show a user's last films, what to watch next, and the blocks kept for them.")
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("name", choices=sorted(experiments.EXPERIMENTS), help="which one")
     added.add_argument("--check", action="store_true", help="run its smallest row again and compare, in 20 s")
     added.add_argument("--folder", type=Path, default=experiments.RESULTS, help="where the tables are")
+    added.add_argument("--uncommitted", action="store_true", help="run although the package has uncommitted changes")
 
     added = verb("bench", _bench, "Time an epoch of training, and inference with all blocks against the kept ones.")
     reads_model(added)
@@ -131,12 +132,12 @@ def _data(options: argparse.Namespace) -> dict[str, Any]:
 
 def _train(options: argparse.Namespace) -> dict[str, Any]:
     data = _interactions(options.data)
-    split = experiments.PROTOCOLS[options.protocol](data)
+    split = runs.PROTOCOLS[options.protocol](data)
     run = experiments.chosen_run(
         full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
         cost=options.cost, seed=options.seed, protocol=options.protocol,
     )  # fmt: skip
-    model = experiments.build_network(run, split.num_items, tau=options.tau)
+    model = runs.build_network(run, split.num_items, tau=options.tau)
     output = options.output or _runs() / "last.safetensors"
     if not output.parent.is_dir():
         if options.output:
@@ -172,7 +173,7 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     data = _interactions(options.data)
-    split = experiments.PROTOCOLS[options.protocol](data)
+    split = runs.PROTOCOLS[options.protocol](data)
     model = checkpoints.load(_weights(options.model))
     _fits(model, data)
     found = _judge(model, split, exclude_seen=options.exclude_seen)
@@ -270,11 +271,20 @@ def _experiment(options: argparse.Namespace) -> dict[str, Any]:
     if options.check:
         found = experiments.check(options.name, folder=options.folder)
         if not options.json:
-            print(f"{found['run']}: NDCG@10 {found['found']:.5f}, in the table {found['in the table']:.5f}: level")
+            print(
+                f"{found['run']}: validation NDCG@10 {found['found']:.5f}, "
+                f"in the table {found['in the table']:.5f}: level"
+            )
         return found
-    table = experiments.run_experiment(options.name, folder=options.folder, progress=not options.json)
+    table = experiments.run_experiment(
+        options.name, folder=options.folder, uncommitted=options.uncommitted, progress=not options.json
+    )
     if not options.json:
-        print(table.drop(columns=["experiment", "settings", "stopped", "version", "date"]).to_string(index=False))
+        print(
+            table.drop(columns=["experiment", "settings", "stopped", "weights", "version", "date"]).to_string(
+                index=False
+            )
+        )
     return {"table": str(options.folder / f"{options.name}.csv"), "rows": len(table)}
 
 
@@ -282,7 +292,7 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        split = experiments.PROTOCOLS["last_n"](load_movielens())
+        split = runs.PROTOCOLS["last_n"](load_movielens())
         net = NextItNet(split.num_items, dropout=0.5)
         optimizer = torch.optim.AdamW(net.parameters())
         start = time.perf_counter()
@@ -295,10 +305,10 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
         if not isinstance(model, SkipRec):
             raise ValueError("these weights are a backbone without a policy: there is nothing to skip")
         for batch in (1, 32, 256):
-            runs = [
+            timed = [
                 inference_seconds(model, split.test.items[i : i + batch], repeats=options.repeats) for i in range(3)
             ]
-            full, skipped = (statistics.median(r[name] for r in runs) for name in ("full", "skipped"))
+            full, skipped = (statistics.median(t[name] for t in timed) for name in ("full", "skipped"))
             found[f"batch {batch}"] = {"full ms": 1e3 * full, "skipped ms": 1e3 * skipped, "speed-up": full / skipped}
     finally:
         torch.set_num_threads(threads)

@@ -1,51 +1,20 @@
 """The long runs behind the figures that a reader does not want to wait for, each one command."""
 
-import csv
-import datetime
-import json
-import subprocess
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from skiprec_lite import checkpoints
-from skiprec_lite.backbones import MarkovChain, NextItemModel, NextItNet, Popularity
-from skiprec_lite.datasets import Interactions, load_movielens
-from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
-from skiprec_lite.metrics import hit_rate, ndcg
-from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.backbones import NextItNet
+from skiprec_lite.runs import KNOWN_DEPTH, PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
-from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
-from skiprec_lite.training import History, fit
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = PACKAGE.parent / "data"
 RESULTS = DATA / "results"
 COURSE_WEIGHTS = DATA / "weights" / "skiprec_ml100k.safetensors"
-PROTOCOLS: dict[str, Callable[[Interactions], Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row of a result table: a model, its settings, a protocol and a seed."""
-
-    name: str
-    model: str
-    protocol: str = "last_n"
-    seed: int = 0
-    backbone: dict = field(default_factory=dict)
-    policy: dict = field(default_factory=dict)
-    training: dict = field(default_factory=dict)
-
-    def settings(self) -> str:
-        """Return all settings as one line of JSON."""
-        return json.dumps({"backbone": self.backbone, "policy": self.policy, "training": self.training}, sort_keys=True)
-
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
@@ -74,7 +43,7 @@ def chosen_run(
     """
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1, got {blocks}")
-    backbone = CHOSEN_BACKBONE | {"channels": channels, "dilations": [(1, 4)[i % 2] for i in range(blocks)]}
+    backbone = CHOSEN_BACKBONE | {"channels": channels, "dilations": _dilations(blocks)}
     settings = CHOSEN_TRAINING | training
     if full_depth:  # a cut scores about half of the positions: half as many epochs after the warm-up are as much effort
         warmup = min(settings["warmup_epochs"], settings["epochs"])
@@ -85,7 +54,7 @@ def chosen_run(
 
 
 def _search() -> list[Run]:
-    """At most 20 trials, judged on validation only: first the backbone at full depth, then the policy on the best."""
+    """22 trials, judged on validation only: first the backbone at full depth, then the policy on the best."""
     tied = {"tied": True, "dropout": 0.5, "embedding_dropout": 0.2}
     full: list[tuple[dict, dict]] = [
         ({"dropout": 0.3}, {}),
@@ -117,13 +86,15 @@ def _search() -> list[Run]:
         ({"keep_bias": 1.0}, long | {"cost": 0.5, "epochs": 46, "warmup_epochs": 24, "settle_epochs": 8}),
     ]
     best = tied | {"embedding_dropout": 0.4}
-    return [
+    runs = [
         Run(f"full {i}", "nextitnet", backbone=backbone, training={"epochs": 40, **training})
         for i, (backbone, training) in enumerate(full)
     ] + [
         Run(f"skip {i}", "skiprec", backbone=best, policy=policy, training={**schedule, **training})
         for i, (policy, training) in enumerate(skip)
     ]
+    settled = replace(chosen_run(name="skip 8"), policy={"keep_bias": 2.0})  # with all its settings written out
+    return [settled if run.name == "skip 8" else run for run in runs]
 
 
 def _quality() -> list[Run]:
@@ -159,156 +130,215 @@ def _synthetic() -> list[Run]:
     ]
 
 
-EXPERIMENTS: dict[str, Callable[[], list[Run]]] = {"search": _search, "quality": _quality, "synthetic": _synthetic}
+def _depth_search() -> list[Run]:
+    """Settings for windows of 20 and 32 channels, judged on validation only."""
+    network: list[tuple[dict, dict]] = [
+        ({"dropout": 0.5, "embedding_dropout": 0.4}, {}),
+        ({"dropout": 0.5, "embedding_dropout": 0.2}, {}),
+        ({"dropout": 0.2, "embedding_dropout": 0.2}, {}),
+        ({"dropout": 0.2, "embedding_dropout": 0.4}, {}),
+        ({"dropout": 0.2, "embedding_dropout": 0.2}, {"learning_rate": 4e-3}),
+        ({"dropout": 0.5, "embedding_dropout": 0.2}, {"learning_rate": 4e-3}),
+    ]
+    pooled: list[tuple[dict, dict]] = [
+        ({}, {}),
+        ({"dropout": 0.2}, {}),
+        ({"dropout": 0.5}, {}),
+        ({"dropout": 0.2}, {"learning_rate": 5e-4}),
+        ({"dropout": 0.2}, {"learning_rate": 4e-3}),
+        ({"dropout": 0.2}, {"weight_decay": 0.1}),
+    ]
+    return [
+        _short_run(f"8 blocks {i}", blocks=8, backbone=backbone, training=training)
+        for i, (backbone, training) in enumerate(network)
+    ] + [_nfm_run(f"nfm {i}", 1, backbone=backbone, training=training) for i, (backbone, training) in enumerate(pooled)]
 
 
-def build(run: Run, split: Split) -> NextItemModel:
-    """Make the model that a run describes."""
-    if run.model == "popularity":
-        return Popularity(split)
-    if run.model == "markov":
-        return MarkovChain(split)
-    return build_network(run, split.num_items)
+# Windows of 20 and 32 channels, so that 64 blocks train in minutes; chosen in data/results/depth_search.csv.
+SHORT_WINDOWS: dict = {"length": 20}
+SHORT_BACKBONE: dict = {"channels": 32, "tied": True, "dropout": 0.5, "embedding_dropout": 0.2}
+SHORT_TRAINING: dict = {"epochs": 25, "patience": 25, "batch_size": 64, "learning_rate": 2e-3, "anneal": True}
+NFM_BACKBONE: dict = {"channels": 32, "dropout": 0.2}
 
 
-def build_network(run: Run, num_items: int, *, tau: float = 10.0) -> NextItNet | SkipRec:
-    """Make the backbone or the SkipRec that a run describes, its weights drawn from the run's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        backbone = NextItNet(num_items, **run.backbone)
-        if run.model == "nextitnet":
-            return backbone
-        return SkipRec(backbone, PolicyNetwork(num_items, len(backbone.blocks), **run.policy), tau=tau)
+def _short_run(
+    name: str, *, blocks: int, seed: int = 0, backbone: dict | None = None, training: dict | None = None
+) -> Run:
+    network = SHORT_BACKBONE | {"dilations": _dilations(blocks)} | (backbone or {})
+    return Run(
+        name, "nextitnet", seed=seed, backbone=network, training=SHORT_TRAINING | (training or {}), data=SHORT_WINDOWS
+    )
 
 
-def run_experiment(name: str, *, folder: Path = RESULTS, progress: bool = True) -> pd.DataFrame:
+def _nfm_run(
+    name: str, hidden_layers: int, *, seed: int = 0, backbone: dict | None = None, training: dict | None = None
+) -> Run:
+    network = NFM_BACKBONE | {"hidden_layers": hidden_layers} | (backbone or {})
+    return Run(name, "nfm", seed=seed, backbone=network, training=SHORT_TRAINING | (training or {}), data=SHORT_WINDOWS)
+
+
+def _depth() -> list[Run]:
+    """1 to 64 blocks with ReZero, plain residual sums at three depths; three seeds each, and 128 blocks once."""
+    runs = []
+    for seed in range(3):
+        runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in (1, 2, 4, 8, 16, 32, 64)]
+        runs += [
+            _short_run(f"{n} plain, seed {seed}", blocks=n, seed=seed, backbone={"rezero": False}) for n in (2, 8, 32)
+        ]
+    return [Run("markov", "markov", data=SHORT_WINDOWS), *runs, _short_run("128 rezero, seed 0", blocks=128)]
+
+
+def _nfm() -> list[Run]:
+    """NFM with 0 to 4 hidden layers, on the data and for the epochs of `depth`; three seeds each."""
+    return [_nfm_run(f"{n} hidden, seed {seed}", n, seed=seed) for seed in range(3) for n in range(5)]
+
+
+def _chain() -> list[Run]:
+    """Blocks of dilation 1, each 6 steps of reach: how many does a lag need? Three seeds each."""
+    training = {"epochs": 60, "patience": 60, "batch_size": 64, "learning_rate": 3e-3, "anneal": True}
+    return [
+        Run(
+            f"{n} blocks, seed {seed}", "nextitnet", KNOWN_DEPTH, seed,
+            backbone={"channels": 32, "dilations": [1] * n}, training=training,
+            data={"lags": [0, 4, 10, 16], "length": 40, "users_per_group": 750},
+        )
+        for seed in range(3)
+        for n in range(5)
+    ]  # fmt: skip
+
+
+def _dilations(blocks: int) -> list[int]:
+    return [(1, 4)[i % 2] for i in range(blocks)]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What `run_experiment` runs.
+
+    Attributes:
+        runs: its rows.
+        smallest: the row that `check` runs again.
+        test: whether the test items are looked at; a search for settings must not.
+    """
+
+    runs: Callable[[], list[Run]]
+    smallest: str
+    test: bool = True
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "search": Experiment(_search, "full 0", test=False),
+    "quality": Experiment(_quality, "markov"),
+    "synthetic": Experiment(_synthetic, "full depth, seed 0"),
+    "depth_search": Experiment(_depth_search, "nfm 0", test=False),
+    "depth": Experiment(_depth, "markov"),
+    "nfm": Experiment(_nfm, "0 hidden, seed 0"),
+    "chain": Experiment(_chain, "0 blocks, seed 0"),
+}
+
+
+def run_experiment(
+    name: str, *, folder: Path = RESULTS, uncommitted: bool = False, progress: bool = True
+) -> pd.DataFrame:
     """Run what is missing of an experiment; each row is on disk as soon as it is finished.
 
     Args:
         name: one of EXPERIMENTS.
-        folder: where NAME.csv (and NAME_users.csv, each user's NDCG@10) are kept.
+        folder: where NAME.csv is kept, and beside it NAME_users.csv (each user's NDCG@10 on the test items) and
+            NAME_epochs.csv (loss and validation NDCG@10 of each epoch).
+        uncommitted: run although the package has changes that are in no commit.
         progress: show progress bars.
 
     Returns:
         The whole table.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name or setting, for uncommitted changes, for a row in the table that was made
+            with other settings, and for a setting that changed nothing.
     """
-    if name not in EXPERIMENTS:
-        raise ValueError(f"unknown experiment {name!r}: choose from {', '.join(EXPERIMENTS)}")
-    table, users = folder / f"{name}.csv", folder / f"{name}_users.csv"
-    done = set(pd.read_csv(table)["run"]) if table.exists() else set()
-    weights = folder.parent / "runs" / name
-    for run in EXPERIMENTS[name]():
+    experiment = _find(name)
+    runs = experiment.runs()
+    for run in runs:
+        run.check()
+    version = commit(uncommitted=uncommitted)
+    table, users, epochs = (folder / f"{name}{part}.csv" for part in ("", "_users", "_epochs"))
+    done = _finished(table, runs)
+    for side_table in (users, epochs):  # a run that was killed may have left rows there, but none in the table
+        if side_table.exists():
+            keep_rows(side_table, done)
+    for run in runs:
         if run.name in done:
             continue
-        row, per_user, model = execute(run, test=name != "search", progress=progress)
-        if isinstance(model, NextItNet | SkipRec) and name != "search":
-            weights.mkdir(parents=True, exist_ok=True)
-            command = f"python -m skiprec_lite experiment {name}"
-            checkpoints.save(model, weights / f"{run.name}.safetensors", command=command, **row)
-        if per_user is not None:
-            _append(users, {"run": run.name} | {f"user {i}": round(v, 6) for i, v in enumerate(per_user.tolist())})
-        _append(table, {"experiment": name} | row)
-    return pd.read_csv(table)
+        outcome = execute(run, test=experiment.test, version=version, progress=progress)
+        _refuse_a_setting_without_effect(outcome.row, table)
+        _save_weights(outcome, folder.parent / "runs" / name, command=f"python -m skiprec_lite experiment {name}")
+        if outcome.per_user is not None:
+            of_user = {f"user {i}": round(value, 6) for i, value in enumerate(outcome.per_user.tolist())}
+            append_rows(users, [{"run": run.name} | of_user])
+        if outcome.history.epochs:
+            append_rows(epochs, [{"run": run.name} | _epoch(record) for record in outcome.history.epochs])
+        append_rows(table, [{"experiment": name} | outcome.row])
+    return read_table(table)
 
 
 def check(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
-    """Run the smallest row of a table again and compare its NDCG@10.
+    """Run the smallest row of a table again and compare its validation NDCG@10.
 
     Raises:
         ValueError: if the table has no such row, or the two differ by more than 0.001.
     """
-    smallest = {"search": "full 0", "quality": "markov", "synthetic": "full depth, seed 0"}[name]
-    (run,) = (r for r in EXPERIMENTS[name]() if r.name == smallest)
-    column = "ndcg@10" if name == "quality" else "validation ndcg@10"
-    table = pd.read_csv(folder / f"{name}.csv").set_index("run")
-    if smallest not in table.index:
+    experiment = _find(name)
+    smallest = experiment.smallest
+    (run,) = (r for r in experiment.runs() if r.name == smallest)
+    column = "validation ndcg@10"
+    in_table = read_table(folder / f"{name}.csv").set_index("run")[column]
+    if smallest not in in_table.index:
         raise ValueError(f"{name}.csv has no row {smallest!r} yet")
-    row, _, _ = execute(run, test=name != "search")
-    found = {"run": smallest, "found": row[column], "in the table": float(table[column][smallest])}
+    row = execute(run, test=False).row
+    found = {"run": smallest, "found": row[column], "in the table": float(in_table[smallest])}
     if abs(found["found"] - found["in the table"]) > 1e-3:
         raise ValueError(f"{name}, row {smallest!r}: found {found['found']}, the table says {found['in the table']}")
     return found
 
 
-def execute(
-    run: Run, *, test: bool = True, progress: bool = True
-) -> tuple[dict[str, Any], torch.Tensor | None, NextItemModel]:
-    """Train and judge one run; `test=False` looks at validation only, as a search for settings must.
-
-    Returns:
-        the row of the result table, each user's NDCG@10 on the test cases (None where the row says it all), the model.
-    """
-    known = users_of_known_depth() if run.protocol == "known depth" else None
-    split = known.split() if known else PROTOCOLS[run.protocol](load_movielens())
-    start = time.perf_counter()
-    model, history = build(run, split), History()
-    if isinstance(model, NextItNet | SkipRec):
-        fresh = known.fresh if known else None
-        history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **run.training)
-    row: dict[str, Any] = {
-        "run": run.name, "model": run.model, "dataset": "synthetic" if known else "ml-100k", "protocol": run.protocol,
-        "seed": run.seed, "settings": run.settings(),
-        "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
-    }  # fmt: skip
-    per_user = None
-    if known:
-        row |= _per_group(known, model, split.test)
-    else:
-        found: dict[str, float] = {}
-        if test:
-            ranks = rank_cases(model, split.test)
-            found, per_user = summarise(ranks), mean_per_user(ndcg(ranks, 10), split.test)
-        row |= {key: round(found[key], 5) if test else "" for key in ("ndcg@10", "hr@10", "mrr@5")}
-        row |= _blocks(model, split.test if test else split.validation)
-    row |= {
-        "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
-        "seconds": round(time.perf_counter() - start, 1), "threads": torch.get_num_threads(), "version": _commit(),
-        "date": datetime.date.today().isoformat(),
-    }  # fmt: skip
-    return row, per_user, model
+def _find(name: str) -> Experiment:
+    if name not in EXPERIMENTS:
+        raise ValueError(f"unknown experiment {name!r}: choose from {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
 
 
-def _blocks(model: NextItemModel, cases: Windows) -> dict[str, Any]:
-    if isinstance(model, SkipRec):
-        gates = gates_of(model, cases)
-        return {"blocks": round(float(gates.sum(dim=1).mean()), 3), "patterns": len(gates.unique(dim=0))}
-    return (
-        {"blocks": len(model.blocks), "patterns": 1} if isinstance(model, NextItNet) else {"blocks": "", "patterns": ""}
-    )
+def _finished(path: Path, runs: list[Run]) -> set[str]:
+    """Names of the runs that the table holds; each must have been made with the settings that the run has today."""
+    if not path.exists():
+        return set()
+    wanted = {run.name: run for run in runs}
+    table = read_table(path)
+    for row in table.itertuples():
+        run = wanted.get(str(row.run))
+        if run is None or run.settings() != row.settings or run.seed != row.seed:
+            raise ValueError(
+                f"{path.name}, row {row.run!r}, was made with other settings than today's: delete that row"
+            )
+    return set(table["run"])
 
 
-def _per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[str, Any]:
-    """Accuracy (share of next items ranked first) of each group, and the pattern that most of its users have."""
-    correct = mean_per_user(hit_rate(rank_cases(model, cases), 1), cases)
-    gates = gates_of(model, cases) if isinstance(model, SkipRec) else None
-    row: dict[str, Any] = {"best possible": round(known.best_accuracy, 4)}
-    for group, lag in enumerate(known.lags):
-        here = known.group_of(cases) == group
-        row[f"accuracy, lag {lag}"] = round(float(correct[here].mean()), 4)
-        row |= {f"pattern, lag {lag}": "", f"share, lag {lag}": ""}
-        if gates is not None:
-            patterns, counts = gates[here].unique(dim=0, return_counts=True)
-            row[f"pattern, lag {lag}"] = "".join("■" if gate else "·" for gate in patterns[counts.argmax()])
-            row[f"share, lag {lag}"] = round(float(counts.max() / counts.sum()), 4)
-    return row
+def _refuse_a_setting_without_effect(row: dict[str, Any], path: Path) -> None:
+    """Two runs that end with the same bits: what was varied between them is not read by anything."""
+    if not path.exists():
+        return
+    table = read_table(path)
+    for twin in table[table["weights"] == row["weights"]].to_dict("records"):
+        varied = [key for key in ("model", "protocol", "seed", "settings") if str(twin[key]) != str(row[key])]
+        what = "; ".join(f"{key}: {twin[key]} and {row[key]}" for key in varied) or "nothing"
+        raise ValueError(f"runs {twin['run']!r} and {row['run']!r} end with the same weights; they differ in {what}")
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
+    if isinstance(outcome.model, NextItNet | SkipRec):
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints.save(outcome.model, folder / f"{outcome.row['run']}.safetensors", command=command, **outcome.row)
 
 
-def _commit() -> str:
-    command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty", "--abbrev=9"]
-    try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+def _epoch(record: dict[str, float | int | bool]) -> dict[str, Any]:
+    names = ("epoch", "loss", "ndcg", "ndcg_sampled", "keep_probability", "keep_rate", "cost")
+    return {name: round(record[name], 5) if name in record else "" for name in names}

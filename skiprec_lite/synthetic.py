@@ -54,16 +54,10 @@ class KnownDepth:
 
         From the position `cut` on every next item follows the rule: `cut` is the largest lag or the window's middle.
         """
-        rng = np.random.default_rng([self.seed, seed])
-        per_group = users_per_group or self.users_per_group
-        groups, size = self.rules.shape
-        sequences = np.empty((per_group, groups, self.length + 1), dtype=np.int64)
-        for group, lag in enumerate(self.lags):
-            rows = rng.integers(size, size=(per_group, self.length + 1))  # the first items, and the noise
-            follow = rng.random(rows.shape) >= self.noise
-            for t in range(lag + 1, self.length + 1):
-                rows[:, t] = np.where(follow[:, t], self.rules[group][rows[:, t - 1 - lag]], rows[:, t])
-            sequences[:, group] = rows + 1 + (0 if self.shared_items else group * size)
+        sequences = draw_sequences(
+            np.random.default_rng([self.seed, seed]), self.lags, self.rules, users_per_group or self.users_per_group,
+            length=self.length + 1, noise=self.noise, shared_items=self.shared_items,
+        )  # fmt: skip
         flat = torch.from_numpy(sequences.reshape(-1, self.length + 1))
         cut = max(max(self.lags), self.length // 2)
         return Windows(
@@ -81,6 +75,41 @@ class KnownDepth:
             part.targets[:, : int(part.cut[0])] = 0  # items and targets share no memory: draw copies them
         sequences = [np.append(items, last) for items, last in zip(train.items.numpy(), train.targets[:, -1:].numpy())]
         return Split(train, validation, test, num_items=self.num_items, sequences=tuple(sequences))
+
+
+def draw_sequences(
+    rng: np.random.Generator,
+    lags: Sequence[int],
+    rules: np.ndarray,
+    users_per_group: int,
+    *,
+    length: int,
+    noise: float,
+    shared_items: bool,
+) -> np.ndarray:
+    """Draw users whose next item follows their group's rule from the item `lag` steps back. Built in lesson 06.
+
+    Args:
+        rng: source of randomness.
+        lags: steps back, a number per group.
+        rules: (group, items_per_group) int64; rules[g][i] follows item i of group g.
+        users_per_group: users to draw.
+        length: items of a user; the first lag + 1 of them are random.
+        noise: probability that an item is a random one of the group instead.
+        shared_items: whether all groups use the items 1 ... items_per_group, or each its own.
+
+    Returns:
+        (users_per_group, group, length) int64 items, counted from 1.
+    """
+    groups, size = rules.shape
+    sequences = np.empty((users_per_group, groups, length), dtype=np.int64)
+    for group, lag in enumerate(lags):
+        rows = rng.integers(size, size=(users_per_group, length))  # the first items, and the noise
+        follow = rng.random(rows.shape) >= noise
+        for t in range(lag + 1, length):
+            rows[:, t] = np.where(follow[:, t], rules[group][rows[:, t - 1 - lag]], rows[:, t])
+        sequences[:, group] = rows + 1 + (0 if shared_items else group * size)
+    return sequences
 
 
 def users_of_known_depth(

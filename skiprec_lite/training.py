@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from skiprec_lite.backbones import Backbone
+from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.skiprec import SkipRec
@@ -48,7 +48,7 @@ class _Candidate:
 
 
 def fit(
-    model: Backbone | SkipRec,
+    model: NextItemModel,
     split: Split,
     *,
     seed: int = 0,
@@ -77,7 +77,7 @@ def fit(
     Ctrl-C stops the training and keeps the choice made so far. Built in lessons 05 and 07.
 
     Args:
-        model: a backbone or a SkipRec.
+        model: a backbone, an NFM or a SkipRec.
         split: train is trained on, validation chooses the epoch; test is not looked at.
         seed: of the order of the rows, the dropout, the cuts and the gates. Same seed, same machine: same result.
         epochs: at most so many.
@@ -188,7 +188,7 @@ def fit(
     return history
 
 
-def next_item_loss(model: Backbone, batch: Windows) -> Float[Tensor, ""]:
+def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
     """Cross-entropy over all items, mean over every scored position of the batch. Built in lesson 05.
 
     Source: Yuan et al. (2019), eq. 5, with the full softmax.
@@ -222,11 +222,11 @@ def _gated_loss(
 
 
 @torch.no_grad()
-def _validate(model: Backbone | SkipRec, cases: Windows) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
+def _validate(model: NextItemModel, cases: Windows) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
     """NDCG@10 per user, the mean number of blocks that a user runs, and what only a SkipRec has to record."""
     model.eval()
     if not isinstance(model, SkipRec):
-        return ndcg_per_user(model, cases), float(len(model.blocks)), {}
+        return ndcg_per_user(model, cases), float(len(model.blocks) if isinstance(model, Backbone) else 0), {}
     logits = model.gate_logits(cases.items, cases.cut)
     greedy, sampled = model.decide(logits, sample=False), model.decide(logits, sample=True)
     keep = torch.softmax(logits, dim=-1)[..., 0]
@@ -268,8 +268,10 @@ def choose(front: list[_Candidate]) -> _Candidate:
     return min((c for c in front if as_good(c)), key=lambda c: (c.blocks, -c.ndcg.mean()))
 
 
-def _copy_backbone(pretrained: Backbone, model: Backbone | SkipRec) -> None:
+def _copy_backbone(pretrained: Backbone, model: NextItemModel) -> None:
     target = model.backbone if isinstance(model, SkipRec) else model
+    if not isinstance(target, Backbone):
+        raise ValueError(f"a pre-trained backbone does not fit into a {type(model).__name__}")
     try:
         target.load_state_dict(pretrained.state_dict())
     except RuntimeError as error:

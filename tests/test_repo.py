@@ -14,7 +14,7 @@ PACKAGE = ROOT / "skiprec_lite"
 FROM_THE_GROUND_UP = (
     "gumbel", "estimators", "downloads", "datasets", "splits", "synthetic", "metrics", "blocks", "backbones", "policy",
     "skiprec", "evaluation", "training", "policy_gradient", "checkpoints", "plots", "plots_01", "plots_02", "plots_03",
-    "plots_04", "plots_05", "plots_06", "experiments", "claims", "checks", "practice", "cli", "__main__",
+    "plots_04", "plots_05", "plots_06", "runs", "experiments", "claims", "checks", "practice", "cli", "__main__",
 )  # fmt: skip
 
 

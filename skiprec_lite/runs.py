@@ -1,0 +1,278 @@
+"""One run: a model with its settings, trained and judged under a protocol, and what it leaves in a result table."""
+
+import csv
+import datetime
+import hashlib
+import inspect
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from skiprec_lite.backbones import NFM, MarkovChain, NextItemModel, NextItNet, Popularity
+from skiprec_lite.datasets import load_movielens
+from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
+from skiprec_lite.metrics import hit_rate, ndcg
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
+from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
+from skiprec_lite.training import History, fit
+
+PACKAGE = Path(__file__).resolve().parent
+PROTOCOLS: dict[str, Callable[..., Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
+KNOWN_DEPTH = "known depth"  # the protocol of synthetic users
+_NETWORKS: dict[str, type] = {"nextitnet": NextItNet, "skiprec": NextItNet, "nfm": NFM}
+_ONLY_WITH_GATES = {"cost", "warmup_epochs", "ramp_epochs", "settle_epochs", "policy_reads"}
+_NOT_SETTINGS = {
+    "seed",
+    "pretrained",
+    "fresh",
+    "progress",
+    "num_items",
+    "num_blocks",
+}  # given by the run, not by its dicts
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a result table: a model, its settings, a protocol and a seed.
+
+    Attributes:
+        name: unique in its table.
+        model: "popularity", "markov", "nextitnet", "nfm" or "skiprec".
+        protocol: "last_n", "leave_one_out" or "known depth" (synthetic users).
+        seed: of weights and training.
+        data: settings of the protocol, such as length.
+        backbone: settings of the network.
+        policy: settings of a SkipRec's policy.
+        training: settings of `fit`.
+    """
+
+    name: str
+    model: str
+    protocol: str = "last_n"
+    seed: int = 0
+    backbone: dict = field(default_factory=dict)
+    policy: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+
+    def settings(self) -> str:
+        """Return all settings as one line of JSON."""
+        parts = {"backbone": self.backbone, "data": self.data, "policy": self.policy, "training": self.training}
+        return json.dumps(parts, sort_keys=True)
+
+    def check(self) -> None:
+        """Refuse a setting that nothing would read: it would stand in a table as if it had been tried.
+
+        Raises:
+            ValueError: for an unknown model, protocol or setting.
+        """
+        trained = self.model in _NETWORKS
+        if not trained and self.model not in ("popularity", "markov"):
+            raise ValueError(f"run {self.name!r}: unknown model {self.model!r}")
+        if self.protocol not in (*PROTOCOLS, KNOWN_DEPTH):
+            raise ValueError(f"run {self.name!r}: unknown protocol {self.protocol!r}")
+        gated = self.model == "skiprec"
+        source = users_of_known_depth if self.protocol == KNOWN_DEPTH else PROTOCOLS[self.protocol]
+        known: dict[str, Collection[str]] = {
+            "data": _settings_of(source) - {"interactions"},
+            "backbone": _settings_of(_NETWORKS[self.model]) if trained else (),
+            "policy": _settings_of(PolicyNetwork) if gated else (),
+            "training": _settings_of(fit) - {"model", "split"} - (set() if gated else _ONLY_WITH_GATES)
+            if trained
+            else (),
+        }
+        for part, names in known.items():
+            if unknown := set(getattr(self, part)) - set(names):
+                raise ValueError(
+                    f"run {self.name!r}: a {self.model} does not read the {part} setting {', '.join(sorted(unknown))}; "
+                    f"it reads {', '.join(sorted(names)) or 'none'}"
+                )
+
+
+def _settings_of(function: Callable[..., object]) -> set[str]:
+    return set(inspect.signature(function).parameters) - _NOT_SETTINGS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves: its row, each user's NDCG@10 on test (None where there is none), its epochs, the model."""
+
+    row: dict[str, Any]
+    per_user: Float[Tensor, " user"] | None
+    history: History
+    model: NextItemModel
+
+
+def build(run: Run, split: Split) -> NextItemModel:
+    """Make the model that a run describes, its weights drawn from the run's seed."""
+    if run.model == "popularity":
+        return Popularity(split)
+    if run.model == "markov":
+        return MarkovChain(split)
+    if run.model == "nfm":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            return NFM(split.num_items, **run.backbone)
+    return build_network(run, split.num_items)
+
+
+def build_network(run: Run, num_items: int, *, tau: float = 10.0) -> NextItNet | SkipRec:
+    """Make the backbone or the SkipRec that a run describes, its weights drawn from the run's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        backbone = NextItNet(num_items, **run.backbone)
+        if run.model == "nextitnet":
+            return backbone
+        return SkipRec(backbone, PolicyNetwork(num_items, len(backbone.blocks), **run.policy), tau=tau)
+
+
+def execute(run: Run, *, test: bool = True, version: str = "unknown", progress: bool = True) -> Outcome:
+    """Train and judge one run; `test=False` looks at validation only, as a search for settings must.
+
+    Raises:
+        KeyboardInterrupt: if the training was stopped: half of a run is not a result.
+    """
+    known = users_of_known_depth(**run.data) if run.protocol == KNOWN_DEPTH else None
+    split = known.split() if known else PROTOCOLS[run.protocol](load_movielens(), **run.data)
+    start = time.perf_counter()
+    model, history = build(run, split), History()
+    if run.model in _NETWORKS:
+        fresh = known.fresh if known else None
+        history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **run.training)
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
+    row: dict[str, Any] = {
+        "run": run.name, "model": run.model, "dataset": "synthetic" if known else "ml-100k", "protocol": run.protocol,
+        "seed": run.seed, "settings": run.settings(),
+        "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
+    }  # fmt: skip
+    per_user = None
+    if known:
+        row |= _per_group(known, model, split.test)
+    else:
+        found: dict[str, float] = {}
+        if test:
+            ranks = rank_cases(model, split.test)
+            found, per_user = summarise(ranks), mean_per_user(ndcg(ranks, 10), split.test)
+        row |= {key: round(found[key], 5) if test else "" for key in ("ndcg@10", "hr@10", "mrr@5")}
+        row |= _blocks(model, split.test if test else split.validation)
+    row |= {
+        "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
+        "weights": fingerprint(model), "seconds": round(time.perf_counter() - start, 1),
+        "threads": torch.get_num_threads(), "version": version, "date": datetime.date.today().isoformat(),
+    }  # fmt: skip
+    return Outcome(row, per_user, history, model)
+
+
+def fingerprint(model: NextItemModel) -> str:
+    """Return twelve hex digits that stand for all of a model's tensors: equal only if these are, bit by bit."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def commit(*, uncommitted: bool = False) -> str:
+    """Name the commit that the package is at, so that a row says which code made it.
+
+    Args:
+        uncommitted: go on with changes that are in no commit; the name then ends in -dirty.
+
+    Returns:
+        The short hash, or "unknown" outside of a repository.
+
+    Raises:
+        ValueError: if the package has uncommitted changes and they are not allowed.
+    """
+    try:
+        name = _git("rev-parse", "--short=9", "HEAD")
+        changes = _git("status", "--porcelain", "--", str(PACKAGE))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    if changes and not uncommitted:
+        raise ValueError(
+            "the package has changes that are in no commit, so that nobody could run the same again: commit them, "
+            f"or allow them with --uncommitted:\n{changes}"
+        )
+    return f"{name}-dirty" if changes else name
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.rstrip()
+
+
+def append_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Add rows to a table, all of them in one write; the first ones bring the header.
+
+    Raises:
+        ValueError: if the table has other columns.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    if not new and (columns := list(read_table(path).columns)) != list(rows[0]):
+        raise ValueError(f"{path.name} has the columns {columns}, the new row {list(rows[0])}")
+    with path.open("a", newline="", encoding="utf-8", buffering=1 << 24) as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a result table; settings, versions and fingerprints stay text.
+
+    Raises:
+        ValueError: if its last line was cut off.
+    """
+    if not path.read_bytes().endswith(b"\n"):
+        raise ValueError(f"{path}: the last line was cut off while it was written: delete that line")
+    return pd.read_csv(path, dtype={"version": str, "weights": str})
+
+
+def keep_rows(path: Path, names: Collection[str]) -> None:
+    """Drop the rows of all other runs from a table, as a whole or not at all."""
+    table = read_table(path)
+    if table["run"].isin(names).all():
+        return
+    part = path.with_suffix(".part")
+    table[table["run"].isin(names)].to_csv(part, index=False, lineterminator="\n")
+    os.replace(part, path)
+
+
+def _blocks(model: NextItemModel, cases: Windows) -> dict[str, Any]:
+    if isinstance(model, SkipRec):
+        gates = gates_of(model, cases)
+        return {"blocks": round(float(gates.sum(dim=1).mean()), 3), "patterns": len(gates.unique(dim=0))}
+    return (
+        {"blocks": len(model.blocks), "patterns": 1} if isinstance(model, NextItNet) else {"blocks": "", "patterns": ""}
+    )
+
+
+def _per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[str, Any]:
+    """Accuracy (share of next items ranked first) of each group, and the pattern that most of its users have."""
+    correct = mean_per_user(hit_rate(rank_cases(model, cases), 1), cases)
+    gates = gates_of(model, cases) if isinstance(model, SkipRec) else None
+    row: dict[str, Any] = {"best possible": round(known.best_accuracy, 4)}
+    for group, lag in enumerate(known.lags):
+        here = known.group_of(cases) == group
+        row[f"accuracy, lag {lag}"] = round(float(correct[here].mean()), 4)
+        row |= {f"pattern, lag {lag}": "", f"share, lag {lag}": ""}
+        if gates is not None:
+            patterns, counts = gates[here].unique(dim=0, return_counts=True)
+            row[f"pattern, lag {lag}"] = "".join("■" if gate else "·" for gate in patterns[counts.argmax()])
+            row[f"share, lag {lag}"] = round(float(counts.max() / counts.sum()), 4)
+    return row
