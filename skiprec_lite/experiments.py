@@ -139,13 +139,15 @@ def _depth_search() -> list[Run]:
         ({"dropout": 0.2, "embedding_dropout": 0.4}, {}),
         ({"dropout": 0.2, "embedding_dropout": 0.2}, {"learning_rate": 4e-3}),
         ({"dropout": 0.5, "embedding_dropout": 0.2}, {"learning_rate": 4e-3}),
+        ({"dropout": 0.5, "embedding_dropout": 0.4}, {"learning_rate": 4e-3}),
+        ({"dropout": 0.5, "embedding_dropout": 0.2}, {"learning_rate": 8e-3}),
     ]
     pooled: list[tuple[dict, dict]] = [
-        ({}, {}),
+        ({"dropout": 0.0}, {}),
         ({"dropout": 0.2}, {}),
         ({"dropout": 0.5}, {}),
-        ({"dropout": 0.2}, {"learning_rate": 5e-4}),
         ({"dropout": 0.2}, {"learning_rate": 4e-3}),
+        ({"dropout": 0.0}, {"learning_rate": 4e-3}),
         ({"dropout": 0.2}, {"weight_decay": 0.1}),
     ]
     return [
