@@ -9,7 +9,7 @@ import pandas as pd
 
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.runs import KNOWN_DEPTH, PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
+from skiprec_lite.runs import PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
 from skiprec_lite.skiprec import SkipRec
 
 DATA = PACKAGE.parent / "data"
@@ -130,6 +130,13 @@ def _synthetic() -> list[Run]:
     ]
 
 
+# Windows of 20 and 32 channels, so that 64 blocks train in minutes; chosen in data/results/depth_search.csv.
+SHORT_WINDOWS: dict = {"length": 20}
+SHORT_BACKBONE: dict = {"channels": 32, "tied": True, "dropout": 0.5, "embedding_dropout": 0.4}
+SHORT_TRAINING: dict = {"epochs": 20, "patience": 20, "batch_size": 64, "learning_rate": 4e-3, "anneal": True}
+NFM_BACKBONE: dict = {"channels": 32, "dropout": 0.0}
+
+
 def _depth_search() -> list[Run]:
     """Settings for windows of 20 and 32 channels, judged on validation only."""
     network: list[tuple[dict, dict]] = [
@@ -150,17 +157,14 @@ def _depth_search() -> list[Run]:
         ({"dropout": 0.0}, {"learning_rate": 4e-3}),
         ({"dropout": 0.2}, {"weight_decay": 0.1}),
     ]
+    longer = {"epochs": 25, "patience": 25, "learning_rate": 2e-3}
     return [
-        _short_run(f"8 blocks {i}", blocks=8, backbone=backbone, training=training)
+        _short_run(f"8 blocks {i}", blocks=8, backbone=backbone, training=longer | training)
         for i, (backbone, training) in enumerate(network)
-    ] + [_nfm_run(f"nfm {i}", 1, backbone=backbone, training=training) for i, (backbone, training) in enumerate(pooled)]
-
-
-# Windows of 20 and 32 channels, so that 64 blocks train in minutes; chosen in data/results/depth_search.csv.
-SHORT_WINDOWS: dict = {"length": 20}
-SHORT_BACKBONE: dict = {"channels": 32, "tied": True, "dropout": 0.5, "embedding_dropout": 0.2}
-SHORT_TRAINING: dict = {"epochs": 25, "patience": 25, "batch_size": 64, "learning_rate": 2e-3, "anneal": True}
-NFM_BACKBONE: dict = {"channels": 32, "dropout": 0.2}
+    ] + [
+        _nfm_run(f"nfm {i}", 1, backbone=backbone, training=longer | training)
+        for i, (backbone, training) in enumerate(pooled)
+    ]
 
 
 def _short_run(
@@ -197,15 +201,29 @@ def _nfm() -> list[Run]:
 
 def _chain() -> list[Run]:
     """Blocks of dilation 1, each 6 steps of reach: how many does a lag need? Three seeds each."""
-    training = {"epochs": 60, "patience": 60, "batch_size": 64, "learning_rate": 3e-3, "anneal": True}
+    training = {"epochs": 40, "patience": 40, "batch_size": 32, "learning_rate": 3e-3, "anneal": True}
+    users = {"lags": [0, 6, 12, 18], "length": 40, "items_per_group": 10, "users_per_group": 750}
     return [
         Run(
-            f"{n} blocks, seed {seed}", "nextitnet", KNOWN_DEPTH, seed,
-            backbone={"channels": 32, "dilations": [1] * n}, training=training,
-            data={"lags": [0, 4, 10, 16], "length": 40, "users_per_group": 750},
+            f"{n} blocks, seed {seed}", "nextitnet", "known depth", seed,
+            backbone={"channels": 32, "dilations": [1] * n}, training=training, data=users,
         )
         for seed in range(3)
-        for n in range(5)
+        for n in (0, 1, 2, 3, 4, 6)
+    ]  # fmt: skip
+
+
+def _compose() -> list[Run]:
+    """Running products of swaps and turns, all read in full: 2 to 8 blocks, and 2 of twice the width; three seeds."""
+    training = {"epochs": 15, "patience": 15, "batch_size": 64, "learning_rate": 3e-3, "anneal": True}
+    sizes = ((2, 32), (4, 32), (8, 32), (2, 64))
+    return [
+        Run(
+            f"{n} blocks of {channels}, seed {seed}", "nextitnet", "running products", seed,
+            backbone={"channels": channels, "dilations": _dilations(n)}, training=training,
+        )
+        for seed in range(3)
+        for n, channels in sizes
     ]  # fmt: skip
 
 
@@ -236,6 +254,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "depth": Experiment(_depth, "markov"),
     "nfm": Experiment(_nfm, "0 hidden, seed 0"),
     "chain": Experiment(_chain, "0 blocks, seed 0"),
+    "compose": Experiment(_compose, "2 blocks of 32, seed 0"),
 }
 
 

@@ -25,12 +25,15 @@ from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
-from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
+from skiprec_lite.synthetic import KnownDepth, RunningProducts, steps_since_marker, users_of_known_depth
 from skiprec_lite.training import History, fit
 
 PACKAGE = Path(__file__).resolve().parent
 PROTOCOLS: dict[str, Callable[..., Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
-KNOWN_DEPTH = "known depth"  # the protocol of synthetic users
+WORLDS: dict[str, Callable[..., KnownDepth | RunningProducts]] = {
+    "known depth": users_of_known_depth,
+    "running products": RunningProducts,
+}  # protocols of synthetic users
 _NETWORKS: dict[str, type] = {"nextitnet": NextItNet, "skiprec": NextItNet, "nfm": NFM}
 _ONLY_WITH_GATES = {"cost", "warmup_epochs", "ramp_epochs", "settle_epochs", "policy_reads"}
 _NOT_SETTINGS = {
@@ -50,7 +53,7 @@ class Run:
     Attributes:
         name: unique in its table.
         model: "popularity", "markov", "nextitnet", "nfm" or "skiprec".
-        protocol: "last_n", "leave_one_out" or "known depth" (synthetic users).
+        protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
         seed: of weights and training.
         data: settings of the protocol, such as length.
         backbone: settings of the network.
@@ -81,10 +84,10 @@ class Run:
         trained = self.model in _NETWORKS
         if not trained and self.model not in ("popularity", "markov"):
             raise ValueError(f"run {self.name!r}: unknown model {self.model!r}")
-        if self.protocol not in (*PROTOCOLS, KNOWN_DEPTH):
+        source = (PROTOCOLS | WORLDS).get(self.protocol)
+        if source is None:
             raise ValueError(f"run {self.name!r}: unknown protocol {self.protocol!r}")
         gated = self.model == "skiprec"
-        source = users_of_known_depth if self.protocol == KNOWN_DEPTH else PROTOCOLS[self.protocol]
         known: dict[str, Collection[str]] = {
             "data": _settings_of(source) - {"interactions"},
             "backbone": _settings_of(_NETWORKS[self.model]) if trained else (),
@@ -144,23 +147,25 @@ def execute(run: Run, *, test: bool = True, version: str = "unknown", progress: 
     Raises:
         KeyboardInterrupt: if the training was stopped: half of a run is not a result.
     """
-    known = users_of_known_depth(**run.data) if run.protocol == KNOWN_DEPTH else None
-    split = known.split() if known else PROTOCOLS[run.protocol](load_movielens(), **run.data)
+    world = WORLDS[run.protocol](**run.data) if run.protocol in WORLDS else None
+    split = world.split() if world else PROTOCOLS[run.protocol](load_movielens(), **run.data)
     start = time.perf_counter()
     model, history = build(run, split), History()
     if run.model in _NETWORKS:
-        fresh = known.fresh if known else None
+        fresh = world.fresh if world else None
         history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **run.training)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     row: dict[str, Any] = {
-        "run": run.name, "model": run.model, "dataset": "synthetic" if known else "ml-100k", "protocol": run.protocol,
+        "run": run.name, "model": run.model, "dataset": "synthetic" if world else "ml-100k", "protocol": run.protocol,
         "seed": run.seed, "settings": run.settings(),
         "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
     }  # fmt: skip
     per_user = None
-    if known:
-        row |= _per_group(known, model, split.test)
+    if isinstance(world, KnownDepth):
+        row |= _per_group(world, model, split.test)
+    elif world:
+        row |= _per_steps(model, split.test)
     else:
         found: dict[str, float] = {}
         if test:
@@ -275,4 +280,15 @@ def _per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[
             patterns, counts = gates[here].unique(dim=0, return_counts=True)
             row[f"pattern, lag {lag}"] = "".join("■" if gate else "·" for gate in patterns[counts.argmax()])
             row[f"share, lag {lag}"] = round(float(counts.max() / counts.sum()), 4)
+    return row
+
+
+def _per_steps(model: NextItemModel, cases: Windows) -> dict[str, Any]:
+    """Accuracy by the number of items since the marker, five numbers together."""
+    correct = (rank_cases(model, cases) == 1).to(torch.float64)
+    steps = steps_since_marker(cases.items).flatten()
+    row: dict[str, Any] = {"accuracy": round(float(correct.mean()), 4)}
+    for first in range(0, cases.items.shape[1], 5):
+        here = (steps >= first) & (steps < first + 5)
+        row[f"accuracy, {first}-{first + 4} steps"] = round(float(correct[here].mean()), 4)
     return row
