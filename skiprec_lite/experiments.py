@@ -156,6 +156,8 @@ def _depth_search() -> list[Run]:
         ({"dropout": 0.2}, {"learning_rate": 4e-3}),
         ({"dropout": 0.0}, {"learning_rate": 4e-3}),
         ({"dropout": 0.2}, {"weight_decay": 0.1}),
+        ({"dropout": 0.0}, {"learning_rate": 8e-3}),
+        ({"dropout": 0.0}, {"learning_rate": 16e-3}),
     ]
     longer = {"epochs": 25, "patience": 25, "learning_rate": 2e-3}
     return [

@@ -164,6 +164,9 @@ class RunningProducts:
         marker: probability of the marker at each step; the first item is always one.
         users: rows in each part of `split`.
         seed: of everything.
+
+    Raises:
+        ValueError: if marker is not a probability, or a size is below 1.
     """
 
     length: int = 20
@@ -172,6 +175,12 @@ class RunningProducts:
     seed: int = 0
 
     num_items = 9
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.marker <= 1:
+            raise ValueError(f"marker must lie in 0 ... 1, got {self.marker}")
+        if self.length < 1 or self.users < 1:
+            raise ValueError(f"length and users must be at least 1, got {self.length} and {self.users}")
 
     def draw(self, seed: int) -> Windows:
         """Draw fresh rows. The seed is joined to the data's own."""

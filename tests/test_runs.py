@@ -97,6 +97,14 @@ def test_a_run_on_synthetic_users_gives_accuracies_per_group(model: str) -> None
     assert {**again.row, "seconds": 0} == {**outcome.row, "seconds": 0}
 
 
+def test_a_run_on_running_products_gives_accuracies_by_steps() -> None:
+    run = Run("a", "nextitnet", "running products", 0, NETWORK, {}, SHORT, {"length": 10, "users": 50, "marker": 0.1})
+    row = runs.execute(run, progress=False).row
+    shares = [row[f"accuracy, {steps} steps"] for steps in ("0-4", "5-9")]
+    assert min(shares) - 1e-4 <= row["accuracy"] <= max(shares) + 1e-4
+    assert len([key for key in row if "steps" in key]) == 2
+
+
 def test_a_search_does_not_look_at_the_test_items(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = []
     real = runs.rank_cases

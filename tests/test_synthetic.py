@@ -1,5 +1,6 @@
 """Synthetic users follow their rule, as often as promised, and need the blocks that are claimed."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -59,6 +60,49 @@ def test_the_same_seed_gives_the_same_users_and_epochs_give_fresh_ones() -> None
     assert len(rows.unique(dim=0)) == len(rows)
 
 
+def test_another_seed_gives_other_rules_and_other_users() -> None:
+    worlds = [synthetic.users_of_known_depth(users_per_group=10, seed=seed) for seed in (3, 4)]
+    assert not np.array_equal(worlds[0].rules, worlds[1].rules)
+    alike = dataclasses.replace(worlds[1], rules=worlds[0].rules)
+    assert not torch.equal(alike.draw(0).items[:, 0], worlds[0].draw(0).items[:, 0])
+
+
+def test_as_many_users_are_drawn_as_asked_for() -> None:
+    world = synthetic.users_of_known_depth((0, 1), users_per_group=3)
+    assert [len(world.draw(0)), len(world.draw(0, 5)), len(world.fresh(2)), len(world.split().test)] == [6, 10, 6, 6]
+
+
+def test_first_items_and_noise_are_uniform_and_noise_strikes_each_item_alone() -> None:
+    """Lag 0, the rule i -> i: where an item differs from the one before, there was noise."""
+    size, noise, users, length = 5, 0.4, 4000, 9
+    still = np.arange(size)[None]
+    (rows,) = synthetic.draw_sequences(
+        np.random.default_rng(0), [0], still, users, length=length, noise=noise, shared_items=True
+    ).swapaxes(0, 1)
+    moved = rows[:, 1:] != rows[:, :-1]
+    for counts in (np.bincount(rows[:, 0] - 1, minlength=size), np.bincount(rows[:, 1:][moved] - 1, minlength=size)):
+        expected = counts.sum() / size
+        assert np.abs(counts - expected).max() < 4 * math.sqrt(expected)
+    share = noise * (1 - 1 / size)
+    how_often = moved.sum(axis=1)  # binomial: the variance tells independent noise from a user's own
+    spread = (length - 1) * share * (1 - share)
+    assert abs(how_often.mean() - (length - 1) * share) < 4 * math.sqrt(spread / users)
+    assert how_often.var() == pytest.approx(spread, rel=4 * math.sqrt(2 / users))
+
+
+@pytest.mark.parametrize(("lags", "length", "cut"), [((0, 3), 20, 10), ((0, 15), 20, 15), ((0, 3), 9, 4), ((4,), 9, 4)])
+def test_the_cut_is_the_largest_lag_or_the_window_s_middle(lags: tuple[int, ...], length: int, cut: int) -> None:
+    world = synthetic.users_of_known_depth(lags, users_per_group=2, length=length)
+    assert set(world.draw(0).cut.tolist()) == {cut}
+
+
+def test_the_baselines_count_what_is_trained_on() -> None:
+    split = synthetic.users_of_known_depth((0, 2), users_per_group=4, length=12).split()
+    for row, sequence in enumerate(split.sequences):
+        assert sequence[:-1].tolist() == split.train.items[row].tolist()
+        assert sequence[1:].tolist() == split.train.targets[row].tolist()
+
+
 def test_cases_are_scored_from_the_cut_on_and_keep_their_items() -> None:
     split = synthetic.users_of_known_depth((0, 24), users_per_group=5).split()
     for cases in (split.validation, split.test):
@@ -97,3 +141,57 @@ def test_blocks_of_dilation_one_needed_for_a_lag(lag: int) -> None:
 def test_impossible_worlds_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"lags|noise|at least"):
         synthetic.users_of_known_depth(**wrong)
+
+
+# --- running products ---
+
+
+def moved(item: int, things: list[str]) -> list[str]:
+    """What an item does to three things in a row, by its name in the docstring."""
+    first, second, third = things
+    return {1: ["x", "y", "z"], 2: [second, first, third], 3: [second, third, first]}[item]
+
+
+def test_the_target_names_the_order_of_three_things_moved_one_by_one() -> None:
+    windows = synthetic.RunningProducts(length=12, marker=0.2, users=200).draw(0)
+    order_of: dict[int, tuple[str, ...]] = {}
+    for items, targets in zip(windows.items.tolist(), windows.targets.tolist()):
+        things: list[str] = []
+        for item, target in zip(items, targets):
+            things = moved(item, things or ["x", "y", "z"])
+            assert order_of.setdefault(target, tuple(things)) == tuple(things)
+    assert sorted(order_of) == [4, 5, 6, 7, 8, 9]
+    assert len(set(order_of.values())) == 6
+
+
+def test_rows_begin_with_a_marker_and_have_as_many_as_promised() -> None:
+    windows = synthetic.RunningProducts(length=20, marker=0.1, users=2000).draw(0)
+    assert (windows.items[:, 0] == 1).all()
+    later = (windows.items[:, 1:] == 1).double()
+    assert abs(float(later.mean()) - 0.1) < 4 * math.sqrt(0.1 * 0.9 / later.numel())
+    swaps, turns = (int((windows.items == item).sum()) for item in (2, 3))
+    assert abs(swaps - turns) < 4 * math.sqrt(swaps + turns)
+    assert windows.scored().all()
+
+
+def test_steps_are_counted_from_the_last_marker() -> None:
+    items = torch.tensor([[1, 2, 3, 1, 1, 2], [1, 3, 3, 3, 3, 3]])
+    expected = torch.tensor([[0, 1, 2, 0, 0, 1], [0, 1, 2, 3, 4, 5]])
+    assert torch.equal(synthetic.steps_since_marker(items), expected)
+
+
+def test_the_parts_and_epochs_of_running_products_are_all_fresh_and_of_one_seed() -> None:
+    world, same = (synthetic.RunningProducts(length=40, users=20) for _ in range(2))
+    assert torch.equal(world.draw(3).items, same.draw(3).items)
+    split = world.split()
+    rows = torch.cat(
+        [split.train.items, split.validation.items, split.test.items, world.fresh(0).items, world.fresh(1).items]
+    )
+    assert len(rows.unique(dim=0)) == len(rows)
+    assert split.num_items == 9
+
+
+@pytest.mark.parametrize("wrong", [{"marker": -0.1}, {"marker": 1.1}, {"length": 0}, {"users": 0}])
+def test_impossible_products_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        synthetic.RunningProducts(**wrong)
