@@ -135,6 +135,7 @@ SHORT_WINDOWS: dict = {"length": 20}
 SHORT_BACKBONE: dict = {"channels": 32, "tied": True, "dropout": 0.5, "embedding_dropout": 0.4}
 SHORT_TRAINING: dict = {"epochs": 20, "patience": 20, "batch_size": 64, "learning_rate": 4e-3, "anneal": True}
 NFM_BACKBONE: dict = {"channels": 32, "dropout": 0.0}
+NFM_TRAINING: dict = SHORT_TRAINING | {"learning_rate": 8e-3}
 
 
 def _depth_search() -> list[Run]:
@@ -182,7 +183,7 @@ def _nfm_run(
     name: str, hidden_layers: int, *, seed: int = 0, backbone: dict | None = None, training: dict | None = None
 ) -> Run:
     network = NFM_BACKBONE | {"hidden_layers": hidden_layers} | (backbone or {})
-    return Run(name, "nfm", seed=seed, backbone=network, training=SHORT_TRAINING | (training or {}), data=SHORT_WINDOWS)
+    return Run(name, "nfm", seed=seed, backbone=network, training=NFM_TRAINING | (training or {}), data=SHORT_WINDOWS)
 
 
 def _depth() -> list[Run]:
