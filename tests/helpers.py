@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.splits import Split, last_n, pad_left
 
@@ -65,3 +67,34 @@ def tiny_split(*, users: int = 30, num_items: int = 15, seed: int = 0) -> Split:
     steps = np.where(rng.random((users, 16)) < 0.9, 1, rng.integers(2, 5, (users, 16)))
     walks = (rng.integers(num_items, size=(users, 1)) + steps.cumsum(axis=1)) % num_items + 1
     return last_n(histories_log(walks.tolist(), num_items), n=2, length=8)
+
+
+class PlainBlock(nn.Module):
+    """What a residual block is, from torch's own layers, with the names of ours: one's weights fit the other."""
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int, *, rezero: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(channels, channels, kernel_size, dilation=dilation)
+        self.norm1 = nn.LayerNorm(channels)
+        self.conv2 = nn.Conv1d(channels, channels, kernel_size, dilation=2 * dilation)
+        self.norm2 = nn.LayerNorm(channels)
+        self.scale = nn.Parameter(torch.zeros(1)) if rezero else None
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        branch = self.norm1(self.convolve(self.conv1, hidden, mask)).relu()
+        branch = self.norm2(self.convolve(self.conv2, branch, mask)).relu()
+        return hidden + (branch if self.scale is None else self.scale * branch)
+
+    @staticmethod
+    def convolve(conv: nn.Conv1d, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is not None:
+            hidden = torch.where(mask.unsqueeze(-1), hidden, 0.0)
+        left = (conv.kernel_size[0] - 1) * conv.dilation[0]
+        return conv(F.pad(hidden.transpose(1, 2), (left, 0))).transpose(1, 2)
+
+
+def plain_copy(block: ResidualBlock, dilation: int, kernel_size: int = 3) -> PlainBlock:
+    """The same block from torch's own layers, in float64."""
+    plain = PlainBlock(len(block.conv1.weight), kernel_size, dilation, rezero=block.scale is not None).double()
+    plain.load_state_dict(block.state_dict())
+    return plain

@@ -4,15 +4,17 @@ No file of the package is touched: the replaced source is run into new module ob
 """
 
 import contextlib
-import importlib
+import functools
+import importlib.machinery
+import importlib.util
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).resolve().parent.parent / "skiprec_lite"
-REBUILT = ("gumbel", "estimators")  # the second imports the first: it has to see the first's error
+MUTATED = ("gumbel", "estimators")  # the second imports the first
 
 
 class Mutant(NamedTuple):
@@ -28,55 +30,71 @@ def source_of(module: str) -> str:
     return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
 
 
-def import_what_uses_them() -> None:
-    """Beforehand: a module that was first imported under an error would keep it."""
-    for path in PACKAGE.glob("[a-z]*.py"):
-        if any(f"from skiprec_lite.{name} import" in path.read_text(encoding="utf-8") for name in REBUILT):
-            importlib.import_module(f"skiprec_lite.{path.stem}")
-
-
 @contextlib.contextmanager
 def in_force(mutant: Mutant | None) -> Iterator[None]:
-    """Let `import skiprec_lite.gumbel` and `.estimators` find new modules, with the error in them if there is one."""
-    import_what_uses_them()
-    real = [importlib.import_module(f"skiprec_lite.{name}") for name in REBUILT]
-    try:
-        for name in REBUILT:
-            source = source_of(name)
-            if mutant is not None and mutant.module == name:
-                source = source.replace(mutant.old, mutant.new)
-            module = types.ModuleType(f"skiprec_lite.{name}")
-            _put_in_place(module)
-            exec(compile(source, f"<{mutant.error if mutant else 'no error'}>", "exec"), module.__dict__)
-        yield
-    finally:
-        for module in real:
-            _put_in_place(module)
+    """Import the package anew with the error in it, if there is one.
+
+    All of it, so that each class exists once: a `Windows` is the same to who makes it and to who takes it. What the
+    tests' own `helpers` have imported is exchanged with it. The type checks that the test session hooks into its
+    imports are left out: an error has to be caught by a test.
+    """
+    with _forgotten("skiprec_lite", "helpers"):
+        finder = _Finder(mutant)
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
 
 
 @contextlib.contextmanager
-def package_as_a_kernel_sees_it() -> Iterator[None]:
-    """Import the package anew, without the type checks that the test session hooks into its imports."""
-    hooked, finders = _loaded(), list(sys.meta_path)
+def _forgotten(*roots: str) -> Iterator[None]:
+    """As if these had not been imported; at the end what was imported before is back, and nothing else."""
+
+    def loaded() -> dict[str, types.ModuleType]:
+        return {name: module for name, module in sys.modules.items() if name.split(".")[0] in roots}
+
+    before = loaded()
     try:
-        for name in hooked:
+        for name in before:
             del sys.modules[name]
-        sys.meta_path[:] = [f for f in finders if not type(f).__module__.startswith("jaxtyping")]
         yield
     finally:
-        for name in _loaded():
+        for name in loaded():
             del sys.modules[name]
-        sys.modules.update(hooked)
-        sys.meta_path[:] = finders
+        sys.modules.update(before)
 
 
-def _loaded() -> dict[str, types.ModuleType]:
-    return {name: m for name, m in sys.modules.items() if name.split(".")[0] == "skiprec_lite"}
+class _Finder:
+    """Finds the modules of the package before anyone else does."""
+
+    def __init__(self, mutant: Mutant | None) -> None:
+        self.mutant = mutant
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        root, _, module = name.partition(".")
+        file = PACKAGE / f"{module or '__init__'}.py"
+        if root != "skiprec_lite" or not file.exists():
+            return None
+        wrong = self.mutant if self.mutant is not None and self.mutant.module == module else None
+        return importlib.util.spec_from_file_location(name, file, loader=_Loader(name, str(file), wrong))
 
 
-def _put_in_place(module: types.ModuleType) -> None:
-    sys.modules[module.__name__] = module
-    setattr(sys.modules["skiprec_lite"], module.__name__.removeprefix("skiprec_lite."), module)
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, file: str, mutant: Mutant | None) -> None:
+        super().__init__(name, file)
+        self.mutant = mutant
+
+    def get_code(self, name: str) -> types.CodeType:
+        source = Path(self.path).read_text(encoding="utf-8")
+        if self.mutant is None:
+            return _compiled(source, self.path)
+        return compile(source.replace(self.mutant.old, self.mutant.new), f"<{self.mutant.error}>", "exec")
+
+
+_compiled = functools.cache(functools.partial(compile, mode="exec"))
 
 
 # Drawn up together with the tests.

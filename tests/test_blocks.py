@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import generator, randomise
+from helpers import generator, plain_copy, randomise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,17 +26,6 @@ def torch_convolution(hidden: Tensor, weight: Tensor, bias: Tensor, dilation: in
     """Causal by hand: torch's own convolution after (kernel - 1) * dilation zeros on the left."""
     padded = F.pad(hidden.transpose(1, 2), ((weight.shape[-1] - 1) * dilation, 0))
     return F.conv1d(padded, weight, bias, dilation=dilation).transpose(1, 2)
-
-
-def plain_block(block: ResidualBlock, dilation: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """What a residual block is, from torch's own layers."""
-    branch = hidden
-    for conv, norm, reach in ((block.conv1, block.norm1, dilation), (block.conv2, block.norm2, 2 * dilation)):
-        if mask is not None:
-            branch = torch.where(mask.unsqueeze(-1), branch, 0.0)
-        branch = torch_convolution(branch, conv.weight, conv.bias, reach)
-        branch = F.layer_norm(branch, branch.shape[-1:], norm.weight, norm.bias).clamp_min(0)
-    return hidden + (1.0 if block.scale is None else block.scale) * branch
 
 
 # --- the convolution ---
@@ -97,17 +86,21 @@ def test_a_sequence_shorter_than_the_reach_is_convolved(time: int) -> None:
 
 @pytest.mark.parametrize("rezero", [True, False])
 @pytest.mark.parametrize("with_mask", [True, False])
-@pytest.mark.parametrize("dilation", [1, 4, 9])
-def test_a_block_equals_one_made_of_torch_s_layers(dilation: int, with_mask: bool, rezero: bool) -> None:
-    block = random_block(dilation, rezero=rezero)
+@pytest.mark.parametrize(("kernel_size", "dilation"), [(3, 1), (3, 4), (2, 3), (3, 9)])
+def test_a_block_equals_one_made_of_torch_s_layers(
+    kernel_size: int, dilation: int, with_mask: bool, rezero: bool
+) -> None:
+    block = random_block(dilation, rezero=rezero, kernel_size=kernel_size)
     mask = torch.arange(12) >= torch.tensor([[0], [5], [11]]) if with_mask else None
     results = []
-    for function in (block, lambda h, m: plain_block(block, dilation, h, m)):
+    for model in (block, plain_copy(block, dilation, kernel_size)):
         hidden = random_hidden().requires_grad_()
-        out = function(hidden, mask)
-        gradients = torch.autograd.grad((out * random_hidden(seed=4)).sum(), [hidden, *block.parameters()])
+        out = model(hidden, mask)
+        names, parameters = zip(*sorted(model.named_parameters()))
+        gradients = torch.autograd.grad((out * random_hidden(seed=4)).sum(), [hidden, *parameters])
         results.append((out.detach(), *gradients))
-    for ours, theirs in zip(*results):
+    assert len(names) == 8 + rezero
+    for ours, theirs in zip(*results, strict=True):
         assert ours.shape == theirs.shape
         assert theirs.abs().max() > 1e-3
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
@@ -137,7 +130,7 @@ def test_what_stands_at_padding_is_not_read(rezero: bool) -> None:
 def test_dropout_falls_on_the_branch_in_training_only() -> None:
     block = randomise(ResidualBlock(6, dropout=0.5, dilation=2).double())
     hidden = random_hidden()
-    whole = plain_block(block, 2, hidden, None) - hidden
+    whole = plain_copy(block, 2)(hidden) - hidden
     torch.testing.assert_close(block.eval()(hidden) - hidden, whole, rtol=0, atol=1e-12)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -8,6 +8,7 @@ import torch
 from helpers import histories_log, random_items, randomise, tiny_split
 from torch import Tensor, nn
 
+from skiprec_lite import evaluation
 from skiprec_lite.backbones import MarkovChain, NextItNet, Popularity
 from skiprec_lite.evaluation import evaluate, gates_of, inference_seconds, mean_per_user, ndcg_per_user, rank_cases
 from skiprec_lite.metrics import ndcg
@@ -67,6 +68,19 @@ def test_ranks_equal_a_loop_over_users_positions_and_items(part: str, kind: str,
     assert ranks.shape == (int(cases.scored().sum()),)
     assert ranks.tolist() == ranks_by_loops(model, cases, exclude_seen)
     assert len(set(ranks.tolist())) >= 5
+
+
+def test_a_target_met_before_has_the_worst_rank_where_the_past_is_ruled_out() -> None:
+    """Item 2 comes back, item 5 does not: one stands behind all others, the other only behind what is left."""
+    cases = Windows(
+        torch.tensor([[1, 2, 3], [0, 1, 4]]), torch.tensor([[0, 0, 2], [0, 0, 5]]), torch.tensor([2, 2]),
+        torch.tensor([0, 1]), (np.array([], dtype=np.int64), np.array([6, 7])),
+    )  # fmt: skip
+    model = Popularity(split_of())
+    with torch.no_grad():
+        model.share.copy_(torch.arange(NUM_ITEMS + 1) / NUM_ITEMS)  # item 25 is the best, item 1 the worst
+    assert rank_cases(model, cases).tolist() == [24, 21]
+    assert rank_cases(model, cases, exclude_seen=True).tolist() == [NUM_ITEMS, 21 - 2]
 
 
 def test_what_was_seen_before_the_window_leaves_the_ranking_too() -> None:
@@ -167,6 +181,19 @@ def test_gates_for_a_model_without_a_policy_are_refused() -> None:
     cases = split_of().test
     with pytest.raises(TypeError):
         rank_cases(random_net(), cases, gates=torch.ones(len(cases), 3))
+
+
+def test_times_are_medians_without_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only scoring moves on: the first run of each is slow, and one of the four after it."""
+    model, clock = random_skiprec().eval(), [0.0]
+    for scorer, runs in ((model.backbone, [90.0, 4.0, 5.0, 60.0, 6.0]), (model, [70.0, 1.0, 2.0, 50.0, 2.0])):
+
+        def score_at(*_: Tensor, left: list[float] = runs) -> None:
+            clock[0] += left.pop(0)
+
+        monkeypatch.setattr(scorer, "score_at", score_at)
+    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: clock[0])
+    assert inference_seconds(model, split_of().test.items, repeats=4) == {"full": 5.5, "skipped": 2.0}
 
 
 def test_full_depth_and_skipping_are_both_timed() -> None:

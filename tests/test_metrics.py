@@ -54,6 +54,17 @@ def test_ndcg_equals_sklearn_s(k: int) -> None:
         assert ours[row].item() == pytest.approx(theirs, abs=1e-12)
 
 
+@pytest.mark.parametrize("k", [1, 5, 10, 29])
+def test_the_hit_rate_equals_sklearn_s_top_k_accuracy(k: int) -> None:
+    scores, targets = random_scores(200, 30)
+    theirs = sklearn.metrics.top_k_accuracy_score(
+        targets.numpy(), scores[:, 1:].numpy(), k=k, labels=list(range(1, 31))
+    )
+    ours = hit_rate(rank_of_target(scores, targets), k)
+    assert 0 < theirs < 1
+    assert ours.mean().item() == pytest.approx(theirs, abs=1e-12)
+
+
 def test_mrr_equals_sklearn_s_label_ranking_precision() -> None:
     scores, targets = random_scores(100, 12)
     relevant = torch.nn.functional.one_hot(targets, 13)[:, 1:].numpy()

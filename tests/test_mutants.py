@@ -1,107 +1,28 @@
 """Deliberate errors are put into gumbel.py and estimators.py, one at a time: some unit test has to fail for each."""
 
-import contextlib
 import importlib
-import inspect
-import itertools
 import sys
-import time
-import types
-import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import torch
-from mutants import BLIND, MUTANTS, ONLY_IN_THE_PACKAGE, OWN, REBUILT, Mutant, in_force, source_of
-
-import skiprec_lite
+from catching import cases_in, first_to_fail, name_of, quick_first
+from mutants import BLIND, MUTANTS, MUTATED, ONLY_IN_THE_PACKAGE, OWN, Mutant, in_force, source_of
 
 HERE = Path(__file__).resolve().parent
-TEST_FILES = tuple(f"test_{module}" for module in REBUILT)
-COMPILED = {name: compile((HERE / f"{name}.py").read_text(encoding="utf-8"), name, "exec") for name in TEST_FILES}
-EVERYTHING_THAT_A_TEST_RAISES = (Exception, pytest.fail.Exception)
-
-
-class Case(NamedTuple):
-    """A test function with one choice of its parameters."""
-
-    function: str
-    number: int
-    arguments: dict[str, Any]
-    run: Callable[..., None]
-
-    @property
-    def name(self) -> str:
-        return f"{self.function}[{self.number}]"
-
-
-def cases_of(names: dict[str, Any]) -> Iterator[Case]:
-    """The cases that pytest would collect, but for those marked as expected to fail."""
-    for function, run in [(n, f) for n, f in names.items() if n.startswith("test_") and callable(f)]:
-        choices: list[list[tuple[dict[str, Any], tuple]]] = []
-        for mark in getattr(run, "pytestmark", []):
-            if mark.name == "parametrize":
-                arguments, values = mark.args
-                split = [a.strip() for a in arguments.split(",")] if isinstance(arguments, str) else arguments
-                sets = [v if hasattr(v, "marks") else pytest.param(*(v if len(split) > 1 else [v])) for v in values]
-                choices.append([(dict(zip(split, s.values, strict=True)), tuple(s.marks)) for s in sets])
-        for number, chosen in enumerate(itertools.product(*choices)):
-            if not any(mark.name == "xfail" for _, marks in chosen for mark in marks):
-                yield Case(function, number, {k: v for given, _ in chosen for k, v in given.items()}, run)
-
-
-def run(case: Case) -> None:
-    """Run one case with the only fixture that these files use."""
-    arguments = dict(case.arguments)
-    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(0)
-        if "monkeypatch" in inspect.signature(case.run).parameters:
-            arguments["monkeypatch"] = patch
-        case.run(**arguments)
-
-
-@contextlib.contextmanager
-def cases_under(mutant: Mutant | None) -> Iterator[dict[str, Case]]:
-    """The cases of both test files, imported afresh while the error is in force."""
-    with in_force(mutant):
-        found: dict[str, Case] = {}
-        for name in TEST_FILES:
-            module = types.ModuleType(name)
-            exec(COMPILED[name], module.__dict__)
-            found |= {f"{name}::{case.name}": case for case in cases_of(vars(module))}
-        yield found
-
-
-def first_to_fail(mutant: Mutant, order: list[str]) -> str | None:
-    with cases_under(mutant) as cases:
-        for name in order:
-            try:
-                run(cases[name])
-            except EVERYTHING_THAT_A_TEST_RAISES:
-                return name
-    return None
+TEST_FILES = tuple(f"test_{module}" for module in MUTATED)
 
 
 @pytest.fixture(scope="module")
-def quick_first() -> list[str]:
-    """All cases, which pass on the source as it is; in the order of the seconds that they take."""
-    seconds = {}
-    with cases_under(None) as cases:
-        for name, case in cases.items():
-            start = time.perf_counter()
-            run(case)
-            seconds[name] = time.perf_counter() - start
-    return sorted(seconds, key=seconds.__getitem__)
+def in_order() -> list[str]:
+    return quick_first(TEST_FILES)
 
 
-def test_the_source_as_it_is_passes_and_no_case_is_forgotten(quick_first: list[str]) -> None:
+def test_the_source_as_it_is_passes_and_no_case_is_forgotten(in_order: list[str]) -> None:
     """Or a failure under an error would mean nothing."""
     for name in TEST_FILES:
         tests = [line for line in (HERE / f"{name}.py").read_text(encoding="utf-8").splitlines() if "def test_" in line]
-        assert len({n.split("[")[0] for n in quick_first if n.startswith(name)}) == len(tests) > 20
+        assert len({n.split("[")[0] for n in in_order if n.startswith(name)}) == len(tests) > 20
 
 
 def test_there_are_enough_errors_and_no_two_are_the_same() -> None:
@@ -113,10 +34,6 @@ def test_there_are_enough_errors_and_no_two_are_the_same() -> None:
     assert len({source_of(m.module).replace(m.old, m.new) for m in BLIND}) == len(BLIND)
 
 
-def name_of(mutant: Mutant) -> str:
-    return f"{mutant.module}-{mutant.error}"
-
-
 @pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
 def test_the_text_to_replace_occurs_exactly_once(mutant: Mutant) -> None:
     assert source_of(mutant.module).count(mutant.old) == 1
@@ -124,29 +41,59 @@ def test_the_text_to_replace_occurs_exactly_once(mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
-def test_a_unit_test_catches(mutant: Mutant, quick_first: list[str]) -> None:
-    own_tests_first = sorted(quick_first, key=lambda name: not name.startswith(f"test_{mutant.module}::"))
-    caught = first_to_fail(mutant, own_tests_first)
+def test_a_unit_test_catches(mutant: Mutant, in_order: list[str]) -> None:
+    caught = first_to_fail(mutant, in_order)
     print(f"{mutant.error}: caught by {caught}")
     assert caught is not None
 
 
 def test_an_error_is_in_force_only_inside() -> None:
-    modules = [importlib.import_module(f"skiprec_lite.{name}") for name in REBUILT]
-
     def state() -> list[object]:
-        found = [sys.modules[module.__name__] for module in modules]
-        attributes = [getattr(skiprec_lite, name) for name in REBUILT]
-        return [*found, *attributes, found[0].sample_gumbel, found[1].gumbel_softmax]
+        names = ("skiprec_lite.gumbel", "skiprec_lite.estimators")
+        found = [importlib.import_module("skiprec_lite"), *map(importlib.import_module, names)]
+        return [*found, found[0].gumbel, found[0].estimators, found[1].sample_gumbel, found[2].gumbel_softmax]
 
     def fail_inside() -> None:
         with in_force(MUTANTS[0]):
             assert all(now is not then for now, then in zip(state(), before, strict=True))
             raise RuntimeError("inside")
 
-    before, stream = state(), torch.get_rng_state()
+    before, stream, finders = state(), torch.get_rng_state(), list(sys.meta_path)
     first_to_fail(MUTANTS[0], ["test_gumbel::test_noise_of_an_integer_type_is_refused[0]"])
     with pytest.raises(RuntimeError, match="inside"):
         fail_inside()
     assert all(now is then for now, then in zip(state(), before, strict=True))
     assert torch.equal(torch.get_rng_state(), stream)
+    assert sys.meta_path == finders
+
+
+def test_no_type_check_helps_to_catch() -> None:
+    """What the session hooks into its imports refuses a wrong type; under an error only the tests count."""
+    from skiprec_lite.metrics import hit_rate as checked
+
+    with in_force(None):
+        from skiprec_lite.metrics import hit_rate
+
+    for function, types_are_checked in ((checked, True), (hit_rate, False)):
+        with pytest.raises(Exception, match="Type-check error" if types_are_checked else "has no attribute 'numel'"):
+            function([1, 2], 5)
+
+
+def test_a_class_is_the_same_to_who_makes_it_and_to_who_takes_it() -> None:
+    import helpers as outside
+
+    with in_force(None):
+        import helpers
+
+        from skiprec_lite import backbones, blocks, splits, training
+
+        assert helpers.Split is splits.Split is backbones.Split is training.Split
+        assert helpers.ResidualBlock is blocks.ResidualBlock is backbones.ResidualBlock
+    assert helpers is not outside is sys.modules["helpers"]
+
+
+def test_what_a_case_needs_beyond_its_parameters_is_given_or_the_case_is_left_out() -> None:
+    files = cases_in("test_training")
+    assert "test_training::test_positions_before_the_cut_are_not_trained_on[0]" in files  # monkeypatch
+    assert not [name for name in files if "progress_bar" in name]  # capsys
+    assert not [name for name in cases_in("test_backbones") if "movielens" in name]

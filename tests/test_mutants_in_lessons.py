@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import pytest
 import torch
-from mutants import BLIND, MUTANTS, ONLY_IN_THE_PACKAGE, OWN, REBUILT, Mutant, in_force, package_as_a_kernel_sees_it
+from mutants import BLIND, MUTANTS, MUTATED, ONLY_IN_THE_PACKAGE, OWN, Mutant, in_force
 from test_lesson_equals_package import LESSONS, NOISE, code_cells, write_lesson
 
 import skiprec_lite.claims
@@ -82,7 +82,7 @@ def play(path: Path, mutant: Mutant | None) -> Outcome:
 
     shell = SimpleNamespace(run_line_magic=ignored, run_cell_magic=ignored)
     names: dict[str, Any] = {"__name__": "__main__", "display": ignored, "get_ipython": lambda: shell}
-    with off_screen(path.parent), package_as_a_kernel_sees_it(), in_force(mutant):
+    with off_screen(path.parent), in_force(mutant):
         claims = importlib.import_module("skiprec_lite.claims")
         real_claim, claims.claim = claims.claim, claim  # type: ignore[attr-defined]
         try:
@@ -102,7 +102,7 @@ def play(path: Path, mutant: Mutant | None) -> Outcome:
 
 def nearest_first(mutant: Mutant) -> list[Path]:
     """The lessons that use what is wrong, in the order in which they are likely to notice."""
-    wrong = REBUILT[REBUILT.index(mutant.module) :]  # and what is built on it
+    wrong = MUTATED[MUTATED.index(mutant.module) :]  # and what is built on it
 
     def distance(path: Path) -> int:
         cells = [c for c in code_cells(path) if any(part.startswith(f"{mutant.module}.") for part in c.builds)]

@@ -171,6 +171,16 @@ def test_validation_and_test_score_the_items_that_they_should(make: Callable[[In
 
 
 @pytest.mark.parametrize(("make", "n"), PROTOCOLS)
+def test_a_case_scores_n_positions_and_a_training_row_all_of_its_items(
+    make: Callable[[Interactions], Split], n: int
+) -> None:
+    split = make(random_log(LENGTHS)[0])
+    for windows in (split.validation, split.test):
+        assert windows.scored().sum(dim=1).tolist() == [n] * len(windows)
+    assert torch.equal(split.train.scored(), split.train.items > 0)
+
+
+@pytest.mark.parametrize(("make", "n"), PROTOCOLS)
 def test_a_position_scores_the_item_that_comes_next_in_the_history(
     make: Callable[[Interactions], Split], n: int
 ) -> None:
@@ -217,10 +227,13 @@ def test_each_training_item_but_a_history_s_first_is_a_target_once(
     assert len(targets) == len(set(targets)) > 20
 
 
-@pytest.mark.parametrize(("make", "n"), PROTOCOLS)
-def test_seen_and_window_together_are_the_whole_past(make: Callable[[Interactions], Split], n: int) -> None:
+@pytest.mark.parametrize("make", [*(make for make, _ in PROTOCOLS), lambda data: sessions(data, length=4)])
+def test_seen_and_window_together_are_the_whole_past(make: Callable[[Interactions], Split]) -> None:
     data, histories = random_log(LENGTHS)
     split = make(data)
+    assert all(max(map(len, windows.seen)) > 2 for windows in (split.train, split.validation, split.test)) or (
+        split.train.items.shape[1] > max(LENGTHS)
+    )
     for windows in (split.train, split.validation, split.test):
         for (user, items, _, _), seen in zip(rows_of(windows), seen_of(windows), strict=True):
             past = seen + [i for i in items if i]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite import training
-from skiprec_lite.backbones import NextItNet
+from skiprec_lite.backbones import NFM, NextItNet
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
@@ -105,6 +105,60 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_scored_positions() -> None:
     assert next_item_loss(model, batch).item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.3}, {"anneal": True}, {"learning_rate": 0.003}], ids=str)
+def test_training_equals_a_loop_in_plain_torch(settings: dict[str, float]) -> None:
+    """All windows in one batch, in float64: then their order has no say, and each epoch is one step."""
+    batch, epochs = SPLIT.train, 4
+    usual = {"learning_rate": 0.01, "weight_decay": 0.0, "anneal": False} | settings
+    model, ours = (net(dropout=0.0).double() for _ in range(2))
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=usual["weight_decay"])
+    losses, weights = [], []
+    for epoch in range(epochs):
+        height = (1 + math.cos(math.pi * epoch / epochs)) / 2 if usual["anneal"] else 1.0
+        optimizer.param_groups[0]["lr"] = height * usual["learning_rate"]
+        model.zero_grad()
+        terms = []
+        for scores, targets in zip(model(batch.items).log_softmax(dim=-1), batch.targets):
+            terms += [-scores[t, target] for t, target in enumerate(targets.tolist()) if target]
+        loss = torch.stack(terms).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        weights.append(weights_of(model))
+    history = train(ours, epochs=epochs, batch_size=1000, **usual)
+    assert [record["loss"] for record in history.epochs] == pytest.approx(losses, rel=1e-9)
+    for name, tensor in ours.state_dict().items():
+        torch.testing.assert_close(tensor, weights[history.chosen][name], rtol=0, atol=1e-9, msg=name)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 windows in batches of 40 and 20, each of which counts as much as the other."""
+    found: list[tuple[int, float]] = []
+
+    def watched(model: NextItNet, batch: Windows) -> Tensor:
+        loss = next_item_loss(model, batch)
+        found.append((len(batch), loss.item()))
+        return loss
+
+    monkeypatch.setattr(training, "next_item_loss", watched)
+    history = train(net(), epochs=1, batch_size=40)
+    assert [rows for rows, _ in found] == [40, 20]
+    assert abs(found[0][1] - found[1][1]) > 1e-3
+    assert history.epochs[0]["loss"] == pytest.approx((found[0][1] + found[1][1]) / 2, rel=1e-9)
+
+
+def test_a_model_without_blocks_is_trained_but_takes_no_pretrained_backbone() -> None:
+    torch.manual_seed(0)
+    model = NFM(NUM_ITEMS, channels=8)
+    history = train(model, epochs=10)
+    ndcg = [record["ndcg"] for record in history.epochs]
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
+    assert ndcg[history.chosen] == max(ndcg) > ndcg[0]
+    assert set(history.epochs[0]) == {"epoch", "loss", "candidate", "ndcg"}
+    with pytest.raises(ValueError, match="does not fit into a NFM"):
+        train(NFM(NUM_ITEMS, channels=8), pretrained=net())
+
+
 def test_positions_before_the_cut_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their gates have read the item to predict: with a late cut only the last few positions make up the loss."""
     expected = skiprec(dropout=0.0).backbone
@@ -115,6 +169,19 @@ def test_positions_before_the_cut_are_not_trained_on(monkeypatch: pytest.MonkeyP
         scored = SPLIT.train.scored() & (torch.arange(8) >= cut)
         loss = F.cross_entropy(expected.score_at(SPLIT.train.items, scored), SPLIT.train.targets[scored])
         assert history.epochs[0]["loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_an_epoch_that_spoils_the_model_is_not_kept(make: Callable[[], NextItNet | SkipRec]) -> None:
+    """In the last epoch every next item is said to be item 1."""
+    wrong = dataclasses.replace(SPLIT.train, targets=SPLIT.train.scored().long())
+    model = make()
+    settings = {"epochs": 3, "warmup_epochs": 0, "ramp_epochs": 0, "learning_rate": 0.03}
+    history = train(model, fresh=lambda epoch: wrong if epoch == 2 else SPLIT.train, **settings)
+    ndcg = [record["ndcg"] for record in history.epochs]
+    assert history.chosen < 2
+    assert ndcg[2] < ndcg[history.chosen] - 0.1
+    assert float(ndcg_per_user(model, SPLIT.validation).mean()) == pytest.approx(ndcg[history.chosen], rel=1e-9)
 
 
 def test_the_model_holds_the_weights_of_the_chosen_epoch() -> None:
@@ -280,11 +347,17 @@ def test_a_cost_closes_gates() -> None:
 
 def costs_paid(keep_bias: float, **settings: object) -> list[float]:
     """What a cost of 0.6 adds to the loss of each epoch, with a policy that is sure and weights that stand still."""
-    losses = []
+    losses, settings = [], {"epochs": 6} | settings
     for cost in (0.6, 0.0):
-        history = train(skiprec(keep_bias=keep_bias), epochs=6, cost=cost, learning_rate=1e-30, **settings)
+        history = train(skiprec(keep_bias=keep_bias), cost=cost, learning_rate=1e-30, **settings)
         losses.append([record["loss"] for record in history.epochs])
     return [paid - free for paid, free in zip(*losses, strict=True)]
+
+
+@pytest.mark.parametrize(("keep_bias", "expected"), [(60.0, 0.6), (-60.0, 0.0)])
+def test_the_cost_is_its_weight_times_the_share_of_kept_blocks(keep_bias: float, expected: float) -> None:
+    paid = costs_paid(keep_bias, epochs=1, warmup_epochs=0, ramp_epochs=0, batch_size=1000)
+    assert paid == pytest.approx([expected], abs=1e-6)
 
 
 def test_the_cost_of_the_mean_gate_grows_over_the_ramp() -> None:

@@ -1,0 +1,41 @@
+"""Deliberate errors are put into what lessons 04 to 06 build, one at a time: some unit test has to fail for each."""
+
+from collections import Counter
+
+import pytest
+from catching import first_to_fail, name_of, quick_first
+from mutants import Mutant, source_of
+from mutants_04_06 import BLIND, MUTANTS, MUTATED, OWN
+
+TEST_FILES = tuple(f"test_{module}" for module in MUTATED)
+
+
+@pytest.fixture(scope="module")
+def in_order() -> list[str]:
+    return quick_first(TEST_FILES)
+
+
+def test_there_are_enough_errors_in_each_module_and_no_two_are_the_same() -> None:
+    assert len(BLIND) >= 100
+    assert min(Counter(m.module for m in BLIND)[module] for module in MUTATED) >= 10
+    assert len({(m.module, m.error) for m in MUTANTS}) == len(MUTANTS)
+    assert len({source_of(m.module).replace(m.old, m.new) for m in MUTANTS}) == len(MUTANTS)
+    assert len(OWN) >= 40
+
+
+def test_all_test_files_take_part(in_order: list[str]) -> None:
+    counts = Counter(name.split("::")[0] for name in in_order)
+    assert all(counts[file] > 20 for file in TEST_FILES)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
+def test_the_text_to_replace_occurs_exactly_once(mutant: Mutant) -> None:
+    assert source_of(mutant.module).count(mutant.old) == 1
+    assert mutant.new != mutant.old
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
+def test_a_unit_test_catches(mutant: Mutant, in_order: list[str]) -> None:
+    caught = first_to_fail(mutant, in_order)
+    print(f"{mutant.error}: caught by {caught}")
+    assert caught is not None
