@@ -303,7 +303,7 @@ class MarkovChain(_Counting):
         weight = (self.strength * share).repeat(len(flat), 1)
         weight[row, self.next_items[entry]] += self.counts[entry]
         total = torch.zeros(len(flat), dtype=share.dtype).index_add_(0, row, self.counts[entry].to(share.dtype))
-        return (weight / (total + self.strength).unsqueeze(-1)).log().reshape(*items.shape, -1)
+        return (weight / (total + self.strength).unsqueeze(-1)).log().reshape(*items.shape, len(share))
 
 
 def item_embedding(num_items: int, channels: int) -> nn.Embedding:

@@ -385,6 +385,7 @@ def test_a_baseline_s_score_at_equals_its_scores_at_those_positions(kind: type) 
     found = model.score_at(items, where)
     assert found.shape == (4, 16)
     assert torch.equal(found, model(items)[where])
+    assert model.score_at(items, torch.zeros_like(where)).shape == (0, 16)
 
 
 # --- MovieLens-100K: the tie order is pinned by what it does to the counts ---
