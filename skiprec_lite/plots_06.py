@@ -1,0 +1,191 @@
+"""Figures of lesson 06, from plain arrays; nothing here knows a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from skiprec_lite.plots import COLOURS, means_with_errors, new_figure, show
+
+__all__ = ["heat_maps", "lines", "means_with_errors", "seeds"]
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
+
+
+def lines(
+    panels: Mapping[str, Mapping[str, tuple[np.ndarray, ...]]],
+    alt: str,
+    *,
+    xlabel: str,
+    ylabels: Sequence[str],
+    logarithmic: str = "-",
+    by_depth: bool = False,
+    bottom: float | None = None,
+    legend: str = "",
+) -> None:
+    """Lines over whole numbers, told apart by colour, line style and marker; panels side by side, one legend.
+
+    Args:
+        panels: title -> name of a line -> (places, values) or (places, values, lower, upper end of a band).
+        alt: description of the figure.
+        xlabel: name and unit of the places.
+        ylabels: name and unit of the values, one for each panel.
+        logarithmic: which axes are logarithmic in which panel: "x", "y", "xy" or "-", blanks between panels; one
+            word serves all.
+        by_depth: the lines are in an order: draw them from pale to dark.
+        bottom: where to cut the vertical axes; their end if None.
+        legend: title of the legend.
+    """
+    scales = logarithmic.split() * (len(panels) if len(logarithmic.split()) == 1 else 1)
+    names = list(dict.fromkeys(name for drawn in panels.values() for name in drawn))
+    colours = sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", len(names)) if by_depth else COLOURS
+    figure, axes = new_figure(min(11.5, 5.4 * len(panels)), 3.6, columns=len(panels))
+    for axis, (title, drawn), ylabel, scale in zip(axes[0], panels.items(), ylabels, scales):
+        for name, (x, y, *band) in drawn.items():
+            index = names.index(name)
+            marker = MARKERS[index % len(MARKERS)] if len(x) <= 40 else ""
+            style: dict[str, Any] = {"color": colours[index], "linestyle": LINES[index % len(LINES)], "marker": marker}
+            axis.plot(x, y, label=name, markersize=3.5, markevery=max(1, len(x) // 8), linewidth=1.5, **style)
+            if band:
+                axis.fill_between(x, band[0], band[1], color=colours[index], alpha=0.2, linewidth=0)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        _scale(axis, scale)
+        axis.set_ylim(bottom=bottom)
+        axis.set_title(title, loc="left")
+    _legend_below(figure, axes[0], columns=(8 if len(names) > 6 else 6) if len(panels) > 1 else 2, title=legend)
+    show(figure, alt)
+
+
+def seeds(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[np.ndarray]]]],
+    alt: str,
+    *,
+    xlabels: Sequence[str],
+    ylabels: Sequence[str],
+    layers: Sequence[int],
+    reference: tuple[str, Sequence[float]] | None = None,
+) -> None:
+    """A pale dot for each seed, a marker and a line through the seeds' means, over the depth; panels side by side.
+
+    Args:
+        panels: title -> name of a series -> (depths, for each depth the values of its seeds).
+        alt: description of the figure.
+        xlabels: name of the depth, one for each panel.
+        ylabels: name and unit of the values, one for each panel; panels with equal names share their scale.
+        layers: layers in one step of each panel's depth: a second axis above counts them, on a doubling scale.
+            With 1 the depth is counted as it is, on an even scale.
+        reference: name of a dashed line, and its height in each panel.
+    """
+    figure, axes = new_figure(5.4 * len(panels), 3.9, columns=len(panels), sharey=len(set(ylabels)) == 1)
+    names = list(dict.fromkeys(name for drawn in panels.values() for name in drawn))
+    for place, (axis, (title, drawn)) in enumerate(zip(axes[0], panels.items())):
+        ticks = sorted({depth for depths, _ in drawn.values() for depth in depths})
+        for name, (depths, values) in drawn.items():
+            index = names.index(name)
+            style: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index]}
+            for depth, of_seeds in zip(depths, values):
+                axis.scatter(np.full(len(of_seeds), depth), of_seeds, s=14, alpha=0.45, linewidth=0, **style)
+            means = [float(np.mean(of_seeds)) for of_seeds in values]
+            label = f"{name} (mean of the seeds)" if len(names) == 1 else name
+            axis.plot(depths, means, linestyle=LINES[index], markersize=6.5, label=label, **style)
+        if reference:
+            axis.axhline(reference[1][place], color="black", linestyle=":", linewidth=1.4, label=reference[0])
+        if layers[place] > 1:
+            axis.set_xscale("log", base=2)
+            _count_layers(axis, ticks, layers[place])
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
+        axis.set_title(title, loc="left")
+    _legend_below(figure, axes[0], columns=4)
+    show(figure, alt)
+
+
+def heat_maps(
+    panels: Mapping[str, np.ndarray],
+    alt: str,
+    *,
+    xlabel: str,
+    ylabel: str,
+    columns: Sequence[object],
+    rows: Sequence[object] = (),
+    limits: tuple[float, float],
+    meaning: str,
+    form: str = "",
+    steps: Sequence[int] = (),
+    width: float = 4.6,
+    height: float = 4.0,
+) -> None:
+    """Arrays as colours from dark (low) to bright (high), side by side on one scale, with a bar that says so.
+
+    Args:
+        panels: title -> values of shape (row, column).
+        alt: description of the figure.
+        xlabel: what runs along the columns.
+        ylabel: what runs along the rows.
+        columns: a label for each column.
+        rows: a label for each row; none if empty.
+        limits: the values of the darkest and the brightest colour.
+        meaning: name and unit of the values.
+        form: how to write each value into its cell, such as "{:.2f}"; nothing is written if empty.
+        steps: for each row the column before which a white stair runs.
+        width: of one panel in inches.
+        height: of the figure in inches.
+    """
+    figure, axes = new_figure(width * len(panels) + 0.9, height, columns=len(panels), sharey=True)
+    for axis, (title, values) in zip(axes[0], panels.items()):
+        image = axis.imshow(
+            values, cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
+        )
+        for (row, column), value in np.ndenumerate(values if form else np.empty((0, 0))):
+            colour = "black" if value > sum(limits) / 2 else "white"
+            axis.text(column, row, form.format(value), ha="center", va="center", color=colour)
+        if len(steps):
+            places = np.repeat(np.asarray(steps) - 0.5, 2)
+            levels = np.repeat(np.arange(len(steps) + 1) - 0.5, 2)[1:-1]
+            for stair_colour, stair_width in (("black", 4.5), ("white", 2.2)):
+                axis.plot(places, levels, color=stair_colour, linewidth=stair_width)
+        axis.set_xticks(range(len(columns)), [str(name) for name in columns])
+        axis.set_yticks(range(len(rows)), [str(name) for name in rows])
+        axis.tick_params(length=0)
+        axis.set_xlabel(xlabel)
+        axis.set_title(title, loc="left")
+        axis.spines[:].set_visible(False)
+    axes[0, 0].set_ylabel(ylabel)
+    figure.colorbar(image, ax=list(axes[0]), label=meaning, extend="neither" if len(rows) else "both")
+    show(figure, alt)
+
+
+def _scale(axis: Axes, which: str) -> None:
+    if "x" in which:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if "y" in which:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+
+
+def _count_layers(axis: Axes, ticks: Sequence[int], each: int) -> None:
+    def down(layers: ArrayLike) -> ArrayLike:
+        return np.asarray(layers, dtype=float) / each
+
+    above = axis.secondary_xaxis("top", functions=(lambda depth: each * np.asarray(depth, dtype=float), down))
+    above.set_xticks([each * tick for tick in ticks], [str(each * tick) for tick in ticks])
+    above.xaxis.set_minor_locator(NullLocator())
+    above.set_xlabel("convolutional layers")
+
+
+def _legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int, title: str = "") -> None:
+    found: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels()):
+            found.setdefault(label, handle)
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False, title=title)
