@@ -13,9 +13,12 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = sns.color_palette("colorblind")
 KEEP, SKIP = COLOURS[0], (0.93, 0.93, 0.93)
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -114,6 +117,68 @@ def means_with_errors(rows: Mapping[str, tuple[float, float]], alt: str, *, xlab
     show(figure, alt)
 
 
+def line_panels(
+    panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]],
+    alt: str,
+    *,
+    xlabels: Sequence[str],
+    ylabels: Sequence[str],
+    logarithmic: str = "-",
+    levels: Mapping[str, Mapping[str, float]] | None = None,
+    ticks: Mapping[str, Sequence[str]] | None = None,
+    bottom: float | None = None,
+    by_depth: bool = False,
+    legend: str = "",
+) -> None:
+    """Lines in panels side by side, one legend below; a name keeps its colour, line style and marker in every panel.
+
+    Args:
+        panels: title -> name of a line -> (x, y), or (x, y, lower end, upper end of a band).
+        alt: description of the figure.
+        xlabels: name and unit of the horizontal axis, one for each panel.
+        ylabels: name and unit of the vertical axis, one for each panel.
+        logarithmic: which axes are logarithmic in which panel: "x", "y", "xy" or "-", blanks between panels; one
+            word serves all.
+        levels: title -> name -> height of a horizontal grey line.
+        ticks: title -> names of the places 0, 1, 2, … on the horizontal axis.
+        bottom: where to cut the vertical axes; their end if None.
+        by_depth: the lines are in an order: draw them from pale to dark.
+        legend: title of the legend.
+    """
+    scales = logarithmic.split() * (len(panels) if len(logarithmic.split()) == 1 else 1)
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    colours = sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", len(names)) if by_depth else COLOURS
+    figure, axes = new_figure(min(11.5, 5.0 * len(panels)) if len(panels) > 1 else 6.0, 3.5, columns=len(panels))
+    for place, (axis, (title, lines)) in enumerate(zip(axes[0], panels.items())):
+        for name, (x, y, *band) in lines.items():
+            index = names.index(name)
+            style = {"color": colours[index], "linestyle": LINES[index], "marker": MARKERS[index]}
+            axis.plot(x, y, label=name, markersize=4.5, markevery=max(1, len(x) // 8), **style)
+            if band:
+                axis.fill_between(x, *band, color=colours[index], alpha=0.18, linewidth=0)
+        for name, height in (levels or {}).get(title, {}).items():
+            axis.axhline(height, color="0.5", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
+            label = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom", "color": "0.35"}
+            axis.text(1.0, height, name, fontsize=8.5, **label)
+        _scale(axis, scales[place])
+        if ticks and title in ticks:
+            axis.set_xticks(range(len(ticks[title])), ticks[title], fontsize=9)
+        axis.set_ylim(bottom=bottom)
+        axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
+        axis.set_title(title, loc="left")
+    legend_below(figure, axes[0], columns=(8 if len(names) > 6 else 6) if len(panels) > 1 else 2, title=legend)
+    show(figure, alt)
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int, title: str = "") -> None:
+    """Draw one legend under the figure for all that its axes have labelled, each name once."""
+    found: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels()):
+            found.setdefault(label, handle)
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False, title=title)
+
+
 def save_skiprec_drawing(path: Path | str) -> None:
     """Write the drawing of SkipRec as an SVG whose letters stay letters, the same bytes each time."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "skiprec_lite"}):
@@ -161,6 +226,17 @@ def _gate_map(axis: Axes, gates: np.ndarray, labels: Sequence[str]) -> None:
     axis.grid(which="minor", color="white", linewidth=2)
     axis.tick_params(which="minor", length=0)
     axis.spines[:].set_visible(False)
+
+
+def _scale(axis: Axes, which: str) -> None:
+    if "x" in which:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if "y" in which:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
 
 
 def _box(

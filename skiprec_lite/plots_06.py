@@ -4,62 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
-from skiprec_lite.plots import COLOURS, means_with_errors, new_figure, show
+from skiprec_lite.plots import COLOURS, LINES, MARKERS, legend_below, line_panels, means_with_errors, new_figure, show
 
-__all__ = ["heat_maps", "lines", "means_with_errors", "seeds"]
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
-
-
-def lines(
-    panels: Mapping[str, Mapping[str, tuple[np.ndarray, ...]]],
-    alt: str,
-    *,
-    xlabel: str,
-    ylabels: Sequence[str],
-    logarithmic: str = "-",
-    by_depth: bool = False,
-    bottom: float | None = None,
-    legend: str = "",
-) -> None:
-    """Lines over whole numbers, told apart by colour, line style and marker; panels side by side, one legend.
-
-    Args:
-        panels: title -> name of a line -> (places, values) or (places, values, lower, upper end of a band).
-        alt: description of the figure.
-        xlabel: name and unit of the places.
-        ylabels: name and unit of the values, one for each panel.
-        logarithmic: which axes are logarithmic in which panel: "x", "y", "xy" or "-", blanks between panels; one
-            word serves all.
-        by_depth: the lines are in an order: draw them from pale to dark.
-        bottom: where to cut the vertical axes; their end if None.
-        legend: title of the legend.
-    """
-    scales = logarithmic.split() * (len(panels) if len(logarithmic.split()) == 1 else 1)
-    names = list(dict.fromkeys(name for drawn in panels.values() for name in drawn))
-    colours = sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", len(names)) if by_depth else COLOURS
-    figure, axes = new_figure(min(11.5, 5.4 * len(panels)), 3.6, columns=len(panels))
-    for axis, (title, drawn), ylabel, scale in zip(axes[0], panels.items(), ylabels, scales):
-        for name, (x, y, *band) in drawn.items():
-            index = names.index(name)
-            marker = MARKERS[index % len(MARKERS)] if len(x) <= 40 else ""
-            style: dict[str, Any] = {"color": colours[index], "linestyle": LINES[index % len(LINES)], "marker": marker}
-            axis.plot(x, y, label=name, markersize=3.5, markevery=max(1, len(x) // 8), linewidth=1.5, **style)
-            if band:
-                axis.fill_between(x, band[0], band[1], color=colours[index], alpha=0.2, linewidth=0)
-        axis.set(xlabel=xlabel, ylabel=ylabel)
-        _scale(axis, scale)
-        axis.set_ylim(bottom=bottom)
-        axis.set_title(title, loc="left")
-    _legend_below(figure, axes[0], columns=(8 if len(names) > 6 else 6) if len(panels) > 1 else 2, title=legend)
-    show(figure, alt)
+__all__ = ["heat_maps", "line_panels", "means_with_errors", "seeds"]
 
 
 def seeds(
@@ -103,7 +54,7 @@ def seeds(
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
         axis.set_title(title, loc="left")
-    _legend_below(figure, axes[0], columns=4)
+    legend_below(figure, axes[0], columns=4)
     show(figure, alt)
 
 
@@ -162,17 +113,6 @@ def heat_maps(
     show(figure, alt)
 
 
-def _scale(axis: Axes, which: str) -> None:
-    if "x" in which:
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter("{x:g}")
-    else:
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    if "y" in which:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-
-
 def _count_layers(axis: Axes, ticks: Sequence[int], each: int) -> None:
     def down(layers: ArrayLike) -> ArrayLike:
         return np.asarray(layers, dtype=float) / each
@@ -181,11 +121,3 @@ def _count_layers(axis: Axes, ticks: Sequence[int], each: int) -> None:
     above.set_xticks([each * tick for tick in ticks], [str(each * tick) for tick in ticks])
     above.xaxis.set_minor_locator(NullLocator())
     above.set_xlabel("convolutional layers")
-
-
-def _legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int, title: str = "") -> None:
-    found: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels()):
-            found.setdefault(label, handle)
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False, title=title)
