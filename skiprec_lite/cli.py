@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = verb("experiment", _experiment, "Run what is missing of one of the long experiments behind the lessons.")
     added.add_argument("name", choices=sorted(experiments.EXPERIMENTS), help="which one")
-    added.add_argument("--check", action="store_true", help="run its smallest row again and compare, in 20 s")
+    added.add_argument("--check", action="store_true", help="run its smallest row again and compare: 2 to 95 s")
     added.add_argument("--folder", type=Path, default=experiments.RESULTS, help="where the tables are")
     added.add_argument("--uncommitted", action="store_true", help="run although the package has uncommitted changes")
 
