@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +126,13 @@ def line_panels(
     logarithmic: str = "-",
     levels: Mapping[str, Mapping[str, float]] | None = None,
     ticks: Mapping[str, Sequence[str]] | None = None,
+    mark: tuple[float, str] | None = None,
     bottom: float | None = None,
     by_depth: bool = False,
     legend: str = "",
+    columns: int = 3,
 ) -> None:
-    """Lines in panels side by side, one legend below; a name keeps its colour, line style and marker in every panel.
+    """Lines in panels, one legend below; a name keeps its colour, line style and marker in every panel.
 
     Args:
         panels: title -> name of a line -> (x, y), or (x, y, lower end, upper end of a band).
@@ -141,15 +143,19 @@ def line_panels(
             word serves all.
         levels: title -> name -> height of a horizontal grey line.
         ticks: title -> names of the places 0, 1, 2, … on the horizontal axis.
+        mark: (place, label) of a vertical line.
         bottom: where to cut the vertical axes; their end if None.
         by_depth: the lines are in an order: draw them from pale to dark.
         legend: title of the legend.
+        columns: panels in a row, at most.
     """
     scales = logarithmic.split() * (len(panels) if len(logarithmic.split()) == 1 else 1)
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     colours = sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", len(names)) if by_depth else COLOURS
-    figure, axes = new_figure(min(11.5, 5.0 * len(panels)) if len(panels) > 1 else 6.0, 3.5, columns=len(panels))
-    for place, (axis, (title, lines)) in enumerate(zip(axes[0], panels.items())):
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = new_figure(min(11.5, 5.0 * columns) if columns > 1 else 6.4, 3.0 * rows + 0.5, columns, rows)
+    for place, (axis, (title, lines)) in enumerate(zip(axes.flat, panels.items())):
         for name, (x, y, *band) in lines.items():
             index = names.index(name)
             style = {"color": colours[index], "linestyle": LINES[index], "marker": MARKERS[index]}
@@ -160,17 +166,26 @@ def line_panels(
             axis.axhline(height, color="0.5", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
             label = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom", "color": "0.35"}
             axis.text(1.0, height, name, fontsize=8.5, **label)
+        if mark:
+            mark_place(axis, *mark)
         _scale(axis, scales[place])
         if ticks and title in ticks:
             axis.set_xticks(range(len(ticks[title])), ticks[title], fontsize=9)
         axis.set_ylim(bottom=bottom)
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
-        axis.set_title(title, loc="left")
-    legend_below(figure, axes[0], columns=(8 if len(names) > 6 else 6) if len(panels) > 1 else 2, title=legend)
+        axis.set_title(title, loc="left", pad=16 if mark else 6)
+    legend_below(figure, axes.flat, columns=(8 if len(names) > 6 else 6) if columns > 1 else 2, title=legend)
     show(figure, alt)
 
 
-def legend_below(figure: Figure, axes: Sequence[Axes], *, columns: int, title: str = "") -> None:
+def mark_place(axis: Axes, place: float, label: str) -> None:
+    """Draw a dotted vertical line with its label above the axes."""
+    axis.axvline(place, color="grey", linestyle=":", linewidth=1.2)
+    above: dict[str, Any] = {"transform": axis.get_xaxis_transform(), "ha": "center", "va": "bottom", "color": "0.35"}
+    axis.text(place, 1.0, label, fontsize=8.5, **above)
+
+
+def legend_below(figure: Figure, axes: Iterable[Axes], *, columns: int, title: str = "") -> None:
     """Draw one legend under the figure for all that its axes have labelled, each name once."""
     found: dict[str, Any] = {}
     for axis in axes:

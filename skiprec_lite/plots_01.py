@@ -6,9 +6,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from skiprec_lite.plots import COLOURS, new_figure, show
+from skiprec_lite.plots import COLOURS, line_panels, new_figure, show
 
-LINES, MARKERS, HATCHES = ("-", "--", ":", "-."), ("o", "s", "^", "D"), ("", "//", "..", "xx")
+__all__ = [
+    "cdf_and_histogram",
+    "counts_against_probabilities",
+    "histogram_grid",
+    "line_panels",
+    "reach",
+    "stacked_histogram",
+]
+
+HATCHES = ("", "//", "..", "xx")
 
 
 def cdf_and_histogram(
@@ -117,34 +126,6 @@ def stacked_histogram(
     axis.set(xlabel=xlabel, ylabel="density")
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(handles[::-1], labels[::-1], frameon=False, title=legend)  # from top to bottom, as in the picture
-    show(figure, alt)
-
-
-def lines(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    alt: str,
-    *,
-    xlabel: str,
-    ylabel: str,
-    log_x: bool = False,
-    log_y: bool = False,
-) -> None:
-    """Curves, each with a colour, a line style and a marker of its own.
-
-    Args:
-        curves: name -> (x, y).
-        alt: description of the figure.
-        xlabel: name and unit of x.
-        ylabel: name and unit of y.
-        log_x: a logarithmic axis for x.
-        log_y: a logarithmic axis for y.
-    """
-    figure, axes = new_figure(7, 3.4)
-    axis = axes[0, 0]
-    for index, (name, (x, y)) in enumerate(curves.items()):
-        axis.plot(x, y, color=COLOURS[index], linestyle=LINES[index], marker=MARKERS[index], markersize=5, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
-    axis.legend(frameon=False)
     show(figure, alt)
 
 

@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from skiprec_lite.plots import COLOURS, new_figure, show
+from skiprec_lite.plots import COLOURS, MARKERS, legend_below, line_panels, mark_place, new_figure, show
 
-MARKERS = ("o", "^", "s", "D", "v")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+__all__ = ["histograms_with_densities", "line_panels", "spikes", "triangles"]
 
 
 def triangles(
@@ -50,7 +47,7 @@ def triangles(
             axis.annotate(name, place, (0, 9 * side), textcoords="offset points", ha="center", va="center", fontsize=9)
         axis.set(title=title, aspect="equal", xlim=(-0.08, 1.08), ylim=(-0.15, 1.0))
         axis.axis("off")
-    _legend_below(figure, axes[0, 0])
+    legend_below(figure, axes.flat, columns=2)
     show(figure, alt)
 
 
@@ -83,62 +80,9 @@ def histograms_with_densities(
         axis.set_title(title, pad=18 if split is not None else 6)
         axis.set(xlabel=xlabel, ylim=(0, top))
         if split is not None:
-            _mark(axis, split, f"{(samples > split).mean():.0%} to the right")
+            mark_place(axis, split, f"{(samples > split).mean():.0%} to the right")
     axes[0, 0].set_ylabel(ylabel)
-    _legend_below(figure, axes[0, 0])
-    show(figure, alt)
-
-
-def curves(
-    x: np.ndarray,
-    panels: Mapping[str, Mapping[str, np.ndarray]],
-    alt: str,
-    *,
-    xlabel: str,
-    ylabels: Sequence[str],
-    logarithmic: str = "x",
-    columns: int = 2,
-    mark: tuple[float, str] | None = None,
-    bottom: float | None = None,
-    bands: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-) -> None:
-    """Lines over x, told apart by colour, line style and marker; panels hold lines of the same names: one legend.
-
-    Args:
-        x: places, shared by all lines.
-        panels: title -> name of a line -> values.
-        alt: description of the figure.
-        xlabel: name and unit of x.
-        ylabels: name and unit of the values, one for each panel.
-        logarithmic: which axes are logarithmic in which panel: "x", "xy" or "-", blanks between panels; one word
-            serves all.
-        columns: panels in a row.
-        mark: (place, label) of a vertical line.
-        bottom: where to cut the vertical axes; their end if None.
-        bands: name of a line -> (lower, upper) of a band around it.
-    """
-    scales = logarithmic.split()
-    scales = scales * (len(panels) if len(scales) == 1 else 1)
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = new_figure(4.9 * columns if columns > 1 else 6.6, 2.9 * rows + 0.6, columns=columns, rows=rows)
-    for axis, (title, lines), ylabel, scale in zip(axes.flat, panels.items(), ylabels, scales):
-        for index, (name, values) in enumerate(lines.items()):
-            axis.plot(x, values, label=name, **_style(index, len(x)))
-            if bands and name in bands:
-                axis.fill_between(x, *bands[name], color=COLOURS[index], alpha=0.18, linewidth=0)
-        if "x" in scale:
-            axis.set_xscale("log")
-            axis.xaxis.set_major_formatter("{x:g}")
-        if "y" in scale:
-            axis.set_yscale("log")
-            axis.yaxis.set_major_formatter("{x:g}")
-        axis.set(xlabel=xlabel, ylabel=ylabel)
-        axis.set_ylim(bottom=bottom)
-        axis.set_title(title, loc="left", pad=16 if mark else 6)
-        if mark:
-            _mark(axis, *mark)
-    _legend_below(figure, axes[0, 0])
+    legend_below(figure, axes.flat, columns=2)
     show(figure, alt)
 
 
@@ -160,21 +104,5 @@ def spikes(panels: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: s
         axis.axhline(np.median(values), color=COLOURS[3], linestyle="-.", linewidth=1.6, label="median of all draws")
         axis.set(title=title, xlabel=xlabel, xlim=(0, len(bars) + 1))
     axes[0, 0].set_ylabel(ylabel)
-    _legend_below(figure, axes[0, 0])
+    legend_below(figure, axes.flat, columns=2)
     show(figure, alt)
-
-
-def _legend_below(figure: Figure, axis: Axes) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-
-
-def _style(index: int, points: int) -> dict[str, object]:
-    marker = MARKERS[index % len(MARKERS)] if points <= 40 else ""
-    return {"color": COLOURS[index], "linestyle": LINES[index % len(LINES)], "marker": marker, "markersize": 4.5}
-
-
-def _mark(axis: Axes, place: float, label: str) -> None:
-    axis.axvline(place, color="grey", linestyle=":", linewidth=1.2)
-    transform = axis.get_xaxis_transform()
-    axis.text(place, 1.0, label, transform=transform, ha="center", va="bottom", fontsize=8.5, color="0.35")
