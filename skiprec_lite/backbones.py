@@ -46,7 +46,28 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-class Backbone(NextItemModel):
+class _Encoding(NextItemModel):
+    """A model that reads the history into hidden states: what it scores at a position depends on these alone."""
+
+    def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+        """Read the history; position t has read items 0 ... t only."""
+        raise NotImplementedError
+
+    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
+        """Score all items, column 0 (padding) at -inf."""
+        raise NotImplementedError
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self.score(self.encode(items)[where])
+
+
+class Backbone(_Encoding):
     """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 05.
 
     A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__,
@@ -59,10 +80,6 @@ class Backbone(NextItemModel):
 
     def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Embed items; padding becomes 0."""
-        raise NotImplementedError
-
-    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
-        """Score all items, column 0 (padding) at -inf."""
         raise NotImplementedError
 
     def encode(
@@ -105,15 +122,6 @@ class Backbone(NextItemModel):
     ) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position: score(encode(items, gates))."""
         return self.score(self.encode(items, gates))
-
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self.score(self.encode(items)[where])
 
 
 class NextItNet(Backbone):
@@ -171,7 +179,7 @@ class NextItNet(Backbone):
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
 
 
-class NFM(NextItemModel):
+class NFM(_Encoding):
     """Neural factorisation machine: an MLP on what the items of a history have in common. Built in lesson 06.
 
     Every position is scored, each from the real items x_1 ... x_n up to it. Their embeddings are pooled by
@@ -227,15 +235,6 @@ class NFM(NextItemModel):
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position: score(encode(items))."""
         return self.score(self.encode(items))
-
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self.score(self.encode(items)[where])
 
 
 class _Counting(NextItemModel):

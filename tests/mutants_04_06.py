@@ -624,8 +624,8 @@ OWN = (
     Mutant(
         "backbones",
         "scores one position late",
-        "return self.score(self.encode(items)[where])\n\n\nclass NextItNet",
-        "return self.score(self.encode(items)[where.roll(1, 1)])\n\n\nclass NextItNet",
+        "return self.score(self.encode(items)[where])",
+        "return self.score(self.encode(items)[where.roll(1, 1)])",
     ),
     Mutant(
         "backbones",
