@@ -1,4 +1,4 @@
-"""Models that score the next item: NextItNet, NFM, and two honest baselines that only count."""
+"""Models that score the next item: NextItNet, SASRec, NFM, and two honest baselines that only count."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite.blocks import ResidualBlock
+from skiprec_lite.blocks import AttentionBlock, ResidualBlock
 from skiprec_lite.splits import Split
 
 
@@ -177,6 +177,61 @@ class NextItNet(Backbone):
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
+
+
+class SASRec(Backbone):
+    """Self-attention blocks on items and positions, scored with the items' own embedding. Built in lesson 10.
+
+    Positions are counted from the right end of a row, so that padding on the left changes nothing; what is further
+    back than `max_length` shares the last place.
+
+    Args:
+        num_items: size of the catalogue; item indices 1 ... num_items.
+        channels: width of the embedding and of every block.
+        num_blocks: attention blocks.
+        heads: attention heads of each block.
+        max_length: different positions.
+        dropout: on the embedded items, the attention weights and the branches of each block.
+
+    Source: Kang & McAuley (2018).
+    """
+
+    padding_score: Tensor
+
+    def __init__(
+        self,
+        num_items: int,
+        *,
+        channels: int = 64,
+        num_blocks: int = 2,
+        heads: int = 1,
+        max_length: int = 50,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1, got {max_length}")
+        self.sizes = {
+            "num_items": num_items, "channels": channels, "num_blocks": num_blocks, "heads": heads,
+            "max_length": max_length, "dropout": dropout,
+        }  # fmt: skip
+        self.embedding = item_embedding(num_items, channels)
+        self.positions = nn.Parameter(torch.randn(max_length, channels) * channels**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(AttentionBlock(channels, heads, dropout=dropout) for _ in range(num_blocks))
+        self.norm = nn.LayerNorm(channels)
+        self.output_bias = nn.Parameter(torch.zeros(num_items))
+        self.register_buffer("padding_score", torch.tensor([-torch.inf]), persistent=False)
+
+    def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+        """Embed items and add the place of each, counted from the right; padding becomes 0."""
+        age = torch.arange(items.shape[1] - 1, -1, -1, device=items.device).clamp_max(len(self.positions) - 1)
+        embedded = self.embedding(items) + self.positions[age]
+        return self.dropout(embedded * (items > 0).unsqueeze(-1))
+
+    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
+        """Score all items by their embedding; column 0 (padding) has a bias of -inf."""
+        return F.linear(self.norm(hidden), self.embedding.weight, torch.cat([self.padding_score, self.output_bias]))
 
 
 class NFM(_Encoding):

@@ -9,15 +9,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from skiprec_lite.backbones import NextItNet
+from skiprec_lite.backbones import Backbone, NextItNet, SASRec
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 
 FORMAT = "skiprec_lite 1"
+_BACKBONES: dict[str, type[Backbone]] = {"NextItNet": NextItNet, "SASRec": SASRec}
 
 
 def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
-    """Write a NextItNet or a SkipRec to a file, under a temporary name first: it is there whole or not at all.
+    """Write a backbone or a SkipRec to a file, under a temporary name first: it is there whole or not at all.
 
     Args:
         model: what to save.
@@ -46,7 +47,7 @@ def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
         raise
 
 
-def load(path: Path | str) -> NextItNet | SkipRec:
+def load(path: Path | str) -> Backbone | SkipRec:
     """Rebuild a model from its file, in eval mode.
 
     Raises:
@@ -95,18 +96,22 @@ def _describe(model: nn.Module) -> dict[str, object]:
         return {
             "kind": "SkipRec", "tau": model.tau, "backbone": _describe(model.backbone), "policy": model.policy.sizes
         }  # fmt: skip
-    if isinstance(model, NextItNet):
-        return {"kind": "NextItNet", "sizes": model.sizes}
-    raise TypeError(f"only a NextItNet or a SkipRec can be saved, got {type(model).__name__}")
+    if isinstance(model, Backbone) and type(model).__name__ in _BACKBONES:
+        return {"kind": type(model).__name__, "sizes": model.sizes}
+    raise TypeError(f"only a {', a '.join(_BACKBONES)} or a SkipRec can be saved, got {type(model).__name__}")
 
 
-def _build(described: dict) -> NextItNet | SkipRec:
-    if described["kind"] == "NextItNet":
-        return NextItNet(**described["sizes"])
+def _build(described: dict) -> Backbone | SkipRec:
     if described["kind"] == "SkipRec":
-        backbone = NextItNet(**described["backbone"]["sizes"])
+        backbone = _build_backbone(described["backbone"])
         return SkipRec(backbone, PolicyNetwork(**described["policy"]), tau=described["tau"])
-    raise ValueError(f"unknown kind of model {described['kind']!r}")
+    return _build_backbone(described)
+
+
+def _build_backbone(described: dict) -> Backbone:
+    if described["kind"] not in _BACKBONES:
+        raise ValueError(f"unknown kind of model {described['kind']!r}")
+    return _BACKBONES[described["kind"]](**described["sizes"])
 
 
 def _shared(model: nn.Module) -> dict[str, str]:

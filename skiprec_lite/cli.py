@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from skiprec_lite import checkpoints, downloads, experiments, runs
-from skiprec_lite.backbones import MarkovChain, NextItNet
+from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import (
     evaluate,
@@ -135,9 +135,9 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     split = runs.PROTOCOLS[options.protocol](data)
     run = experiments.chosen_run(
         full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
-        cost=options.cost, seed=options.seed, protocol=options.protocol,
+        cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau,
     )  # fmt: skip
-    model = runs.build_network(run, split.num_items, tau=options.tau)
+    model = runs.build_network(run, split.num_items)
     output = options.output or _runs() / "last.safetensors"
     if not output.parent.is_dir():
         if options.output:
@@ -182,7 +182,7 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _judge(model: NextItNet | SkipRec, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
+def _judge(model: Backbone | SkipRec, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
     """Test quality with its error, the paired difference to the Markov chain, blocks kept and speed gained."""
     ranks = rank_cases(model, split.test, exclude_seen=exclude_seen)
     found: dict[str, Any] = dict(summarise(ranks))
@@ -234,7 +234,7 @@ def _recommend(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show_user(
-    model: NextItNet | SkipRec,
+    model: Backbone | SkipRec,
     data: Interactions,
     user_id: str,
     *,
@@ -337,7 +337,7 @@ def _weights(path: Path | None) -> Path:
     return path or (last if last.exists() else experiments.COURSE_WEIGHTS)
 
 
-def _fits(model: NextItNet | SkipRec, data: Interactions) -> None:
+def _fits(model: Backbone | SkipRec, data: Interactions) -> None:
     backbone = model.backbone if isinstance(model, SkipRec) else model
     if backbone.sizes["num_items"] != data.num_items:
         raise ValueError(f"these weights know {backbone.sizes['num_items']} items, the data has {data.num_items}")

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from skiprec_lite import checkpoints
-from skiprec_lite.backbones import NextItNet
+from skiprec_lite.backbones import Backbone
+from skiprec_lite.controls import CONTROLS, RandomGates
 from skiprec_lite.runs import PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
 from skiprec_lite.skiprec import SkipRec
 
@@ -34,6 +35,7 @@ def chosen_run(
     channels: int = 64,
     protocol: str = "last_n",
     seed: int = 0,
+    tau: float | None = None,
     **training: object,
 ) -> Run:
     """Describe a run with the settings chosen on validation, but for what is given.
@@ -50,7 +52,8 @@ def chosen_run(
         epochs = warmup + (settings["epochs"] - warmup) // 2
         kept = {key: settings[key] for key in ("learning_rate", "anneal", "patience")}
         return Run(name, "nextitnet", protocol, seed, backbone, {}, kept | {"epochs": epochs})
-    return Run(name, "skiprec", protocol, seed, backbone, CHOSEN_POLICY, settings)
+    policy = CHOSEN_POLICY | ({} if tau is None else {"tau": tau})
+    return Run(name, "skiprec", protocol, seed, backbone, policy, settings)
 
 
 def _search() -> list[Run]:
@@ -230,6 +233,86 @@ def _compose() -> list[Run]:
     ]  # fmt: skip
 
 
+RANDOM_KEEP_RATE = 0.32  # what SkipRec keeps on average in `quality`: 2.58 of 8 blocks
+TWO_STAGE_POLICY: dict = CHOSEN_POLICY | {"embedding_channels": 64}  # the backbone's width: the embedding is copied
+TWO_STAGE_TRAINING: dict = {
+    "epochs": 30, "learning_rate": 2e-3, "anneal": True, "patience": 30,
+    "cost": 0.5, "warmup_epochs": 0, "ramp_epochs": 6, "settle_epochs": 10,
+}  # fmt: skip
+
+
+def _controls() -> list[Run]:
+    """What SkipRec has to beat: its own nets under other gates, random gates in training, and the published leak."""
+    chosen = (
+        "full depth",
+        "sampled",
+        "random, same rate",
+        "most frequent pattern",
+        "another user's",
+        "shuffled history",
+    )
+    runs = [
+        Run(
+            f"{gates}, seed {seed}",
+            "skiprec",
+            seed=seed,
+            training={"stored": f"quality/SkipRec, seed {seed}", "gates": gates},
+        )
+        for gates in chosen
+        for seed in range(3)
+    ]
+    full = chosen_run(full_depth=True)
+    for seed in range(3):
+        runs += [
+            Run(
+                f"trained with random gates, seed {seed}", "random gates", seed=seed, backbone=full.backbone,
+                policy={"keep_rate": RANDOM_KEEP_RATE}, training=full.training,
+            ),
+            Run(
+                f"trained with random gates, 20 draws, seed {seed}", "skiprec", seed=seed,
+                training={"stored": f"controls/trained with random gates, seed {seed}", "gates": "sampled"},
+            ),
+        ]  # fmt: skip
+    for seed in range(3):
+        runs.append(chosen_run(name=f"reads the whole window, seed {seed}", seed=seed, policy_reads="the whole window"))
+    return runs
+
+
+def _two_stage() -> list[Run]:
+    """SkipRec on a pre-trained backbone of MovieLens-100K: temperature x cost."""
+    backbone = chosen_run().backbone
+    return [
+        Run(
+            f"tau {tau}, cost {cost}, seed {seed}", "skiprec", seed=seed, backbone=backbone,
+            policy=TWO_STAGE_POLICY | {"tau": tau},
+            training=TWO_STAGE_TRAINING | {"cost": cost, "pretrained": f"quality/full depth, seed {seed}"},
+        )
+        for seed in range(2)
+        for cost in (0.5, 0.3, 0.0)
+        for tau in (10.0, 1.0)
+    ]  # fmt: skip
+
+
+def _tau() -> list[Run]:
+    """Temperature x cost on synthetic users with a solved backbone, and gates that start all but shut or open."""
+
+    def run(name: str, tau: float, cost: float, keep_bias: float, epochs: int, seed: int) -> Run:
+        training = {
+            "epochs": epochs, "batch_size": 64, "learning_rate": 3e-3, "patience": epochs, "cost": cost,
+            "warmup_epochs": 0, "ramp_epochs": 4, "pretrained": f"synthetic/full depth, seed {seed}",
+        }  # fmt: skip
+        policy = {"keep_bias": keep_bias, "tau": tau}
+        backbone = {"channels": 32, "dilations": [1, 2, 4] * 2}
+        return Run(f"{name}, seed {seed}", "skiprec", "known depth", seed, backbone, policy, training)
+
+    runs = []
+    for seed in range(3):
+        for tau in (0.1, 1.0, 10.0, 50.0):
+            runs += [run(f"tau {tau}, cost {cost}", tau, cost, 2.0, 14, seed) for cost in (0.0, 0.3, 1.0)]
+            runs += [run(f"tau {tau}, starts at {bias}", tau, 0.3, bias, 10, seed) for bias in (8.0, -8.0)]
+    return runs
+
+
 def _dilations(blocks: int) -> list[int]:
     return [(1, 4)[i % 2] for i in range(blocks)]
 
@@ -242,11 +325,13 @@ class Experiment:
         runs: its rows.
         smallest: the row that `check` runs again.
         test: whether the test items are looked at; a search for settings must not.
+        watch: whether the gates of synthetic groups are recorded after each epoch.
     """
 
     runs: Callable[[], list[Run]]
     smallest: str
     test: bool = True
+    watch: bool = False
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -258,6 +343,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "nfm": Experiment(_nfm, "0 hidden, seed 0"),
     "chain": Experiment(_chain, "0 blocks, seed 0"),
     "compose": Experiment(_compose, "2 blocks of 32, seed 0"),
+    "controls": Experiment(_controls, "full depth, seed 0"),
+    "two_stage": Experiment(_two_stage, "tau 10.0, cost 0.5, seed 0"),
+    "tau": Experiment(_tau, "tau 10.0, starts at 8.0, seed 0", watch=True),
 }
 
 
@@ -269,7 +357,8 @@ def run_experiment(
     Args:
         name: one of EXPERIMENTS.
         folder: where NAME.csv is kept, and beside it NAME_users.csv (each user's NDCG@10 on the test items) and
-            NAME_epochs.csv (loss and validation NDCG@10 of each epoch).
+            NAME_epochs.csv (loss and validation NDCG@10 of each epoch), NAME_groups.csv (each synthetic group's gates
+            after each epoch, where the experiment watches them).
         uncommitted: run although the package has changes that are in no commit.
         progress: show progress bars.
 
@@ -285,22 +374,27 @@ def run_experiment(
     for run in runs:
         run.check()
     version = commit(uncommitted=uncommitted)
-    table, users, epochs = (folder / f"{name}{part}.csv" for part in ("", "_users", "_epochs"))
+    table, users, epochs, groups = (folder / f"{name}{part}.csv" for part in ("", "_users", "_epochs", "_groups"))
+    stored = folder.parent / "runs"
     done = _finished(table, runs)
-    for side_table in (users, epochs):  # a run that was killed may have left rows there, but none in the table
+    for side_table in (users, epochs, groups):  # a run that was killed may have left rows there, but none in the table
         if side_table.exists():
             keep_rows(side_table, done)
     for run in runs:
         if run.name in done:
             continue
-        outcome = execute(run, test=experiment.test, version=version, progress=progress)
+        outcome = execute(
+            run, test=experiment.test, version=version, progress=progress, watch=experiment.watch, stored=stored
+        )
         _refuse_a_setting_without_effect(outcome.row, table)
-        _save_weights(outcome, folder.parent / "runs" / name, command=f"python -m skiprec_lite experiment {name}")
+        _save_weights(outcome, stored / name, command=f"python -m skiprec_lite experiment {name}")
         if outcome.per_user is not None:
             of_user = {f"user {i}": round(value, 6) for i, value in enumerate(outcome.per_user.tolist())}
             append_rows(users, [{"run": run.name} | of_user])
         if outcome.history.epochs:
             append_rows(epochs, [{"run": run.name} | _epoch(record) for record in outcome.history.epochs])
+        if outcome.groups:
+            append_rows(groups, [{"run": run.name} | record for record in outcome.groups])
         append_rows(table, [{"experiment": name} | outcome.row])
     return read_table(table)
 
@@ -318,7 +412,7 @@ def check(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
     in_table = read_table(folder / f"{name}.csv").set_index("run")[column]
     if smallest not in in_table.index:
         raise ValueError(f"{name}.csv has no row {smallest!r} yet")
-    row = execute(run, test=False).row
+    row = execute(run, test=False, stored=folder.parent / "runs").row
     found = {"run": smallest, "found": row[column], "in the table": float(in_table[smallest])}
     if abs(found["found"] - found["in the table"]) > 1e-3:
         raise ValueError(f"{name}, row {smallest!r}: found {found['found']}, the table says {found['in the table']}")
@@ -358,9 +452,10 @@ def _refuse_a_setting_without_effect(row: dict[str, Any], path: Path) -> None:
 
 
 def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
-    if isinstance(outcome.model, NextItNet | SkipRec):
+    model = outcome.model.as_skiprec() if isinstance(outcome.model, RandomGates) else outcome.model
+    if isinstance(model, Backbone | SkipRec) and "stored" not in outcome.row["settings"]:
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoints.save(outcome.model, folder / f"{outcome.row['run']}.safetensors", command=command, **outcome.row)
+        checkpoints.save(model, folder / f"{outcome.row['run']}.safetensors", command=command, **outcome.row)
 
 
 def _epoch(record: dict[str, float | int | bool]) -> dict[str, Any]:

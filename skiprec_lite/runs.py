@@ -2,13 +2,15 @@
 
 import csv
 import datetime
+import functools
 import hashlib
 import inspect
+import itertools
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from skiprec_lite.backbones import NFM, MarkovChain, NextItemModel, NextItNet, Popularity
+from skiprec_lite import checkpoints
+from skiprec_lite.backbones import NFM, Backbone, MarkovChain, NextItemModel, NextItNet, Popularity, SASRec
+from skiprec_lite.controls import CONTROLS, RandomGates
 from skiprec_lite.datasets import load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
+from skiprec_lite.gate_losses import GateLoss, difference_loss, straight_through_loss
 from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
 from skiprec_lite.synthetic import KnownDepth, RunningProducts, steps_since_marker, users_of_known_depth
 from skiprec_lite.training import History, fit
+from skiprec_lite.watching import watch_groups
 
 PACKAGE = Path(__file__).resolve().parent
 PROTOCOLS: dict[str, Callable[..., Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
@@ -34,16 +41,27 @@ WORLDS: dict[str, Callable[..., KnownDepth | RunningProducts]] = {
     "known depth": users_of_known_depth,
     "running products": RunningProducts,
 }  # protocols of synthetic users
-_NETWORKS: dict[str, type] = {"nextitnet": NextItNet, "skiprec": NextItNet, "nfm": NFM}
-_ONLY_WITH_GATES = {"cost", "warmup_epochs", "ramp_epochs", "settle_epochs", "policy_reads"}
+_NETWORKS: dict[str, type] = {
+    "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "nfm": NFM,
+    "sasrec": SASRec, "skiprec on sasrec": SASRec,
+}  # fmt: skip
+GATE_LOSSES: dict[str, GateLoss] = {
+    "straight-through": straight_through_loss,
+    "difference": difference_loss,
+    "exact difference": functools.partial(difference_loss, exact=True),
+    "policy gradient": self_critical_loss,
+}
+_ONLY_WITH_GATES = {
+    "cost", "warmup_epochs", "ramp_epochs", "hold_epochs", "settle_epochs", "policy_reads", "gate_loss"
+}  # fmt: skip
 _NOT_SETTINGS = {
     "seed",
-    "pretrained",
     "fresh",
+    "after_epoch",
     "progress",
     "num_items",
     "num_blocks",
-}  # given by the run, not by its dicts
+}  # given by the run, not its dicts
 
 
 @dataclass(frozen=True)
@@ -52,13 +70,15 @@ class Run:
 
     Attributes:
         name: unique in its table.
-        model: "popularity", "markov", "nextitnet", "nfm" or "skiprec".
+        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (stochastic depth), "skiprec" or
+            "skiprec on sasrec".
         protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
         seed: of weights and training.
         data: settings of the protocol, such as length.
         backbone: settings of the network.
-        policy: settings of a SkipRec's policy.
-        training: settings of `fit`.
+        policy: settings of a SkipRec's policy, and its tau; the keep_rate of random gates.
+        training: settings of `fit`; gate_loss is one of GATE_LOSSES, pretrained an earlier run, "table/name". Or
+            stored, an earlier run that is judged again without training, under gates chosen by one of CONTROLS.
     """
 
     name: str
@@ -87,15 +107,16 @@ class Run:
         source = (PROTOCOLS | WORLDS).get(self.protocol)
         if source is None:
             raise ValueError(f"run {self.name!r}: unknown protocol {self.protocol!r}")
-        gated = self.model == "skiprec"
         known: dict[str, Collection[str]] = {
             "data": _settings_of(source) - {"interactions"},
             "backbone": _settings_of(_NETWORKS[self.model]) if trained else (),
-            "policy": _settings_of(PolicyNetwork) if gated else (),
-            "training": _settings_of(fit) - {"model", "split"} - (set() if gated else _ONLY_WITH_GATES)
+            "policy": _settings_of_the_policy(self.model),
+            "training": _settings_of(fit) - {"model", "split"} - (set() if _gated(self.model) else _ONLY_WITH_GATES)
             if trained
             else (),
         }
+        if "stored" in self.training:
+            known |= {"backbone": (), "policy": (), "training": ("stored", "gates")}
         for part, names in known.items():
             if unknown := set(getattr(self, part)) - set(names):
                 raise ValueError(
@@ -104,17 +125,36 @@ class Run:
                 )
 
 
+def _gated(model: str) -> bool:
+    return model.startswith("skiprec")
+
+
+def _settings_of_the_policy(model: str) -> set[str]:
+    if _gated(model):
+        return _settings_of(PolicyNetwork) | {"tau"}
+    return {"keep_rate"} if model == "random gates" else set()
+
+
 def _settings_of(function: Callable[..., object]) -> set[str]:
     return set(inspect.signature(function).parameters) - _NOT_SETTINGS
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves: its row, each user's NDCG@10 on test (None where there is none), its epochs, the model."""
+    """What a run leaves.
+
+    Attributes:
+        row: of the table.
+        per_user: each user's NDCG@10 on test, None where there is none.
+        history: its epochs.
+        groups: what `watch_groups` saw after each epoch, for a SkipRec on synthetic users.
+        model: the trained model.
+    """
 
     row: dict[str, Any]
     per_user: Float[Tensor, " user"] | None
     history: History
+    groups: list[dict[str, Any]]
     model: NextItemModel
 
 
@@ -124,36 +164,75 @@ def build(run: Run, split: Split) -> NextItemModel:
         return Popularity(split)
     if run.model == "markov":
         return MarkovChain(split)
-    if run.model == "nfm":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(run.seed)
-            return NFM(split.num_items, **run.backbone)
+    if run.model == "random gates":
+        return RandomGates(_of_seed(run, lambda: NextItNet(split.num_items, **run.backbone)), run.policy["keep_rate"])
+    if run.model in ("nfm", "sasrec"):
+        return _of_seed(run, lambda: _NETWORKS[run.model](split.num_items, **run.backbone))
     return build_network(run, split.num_items)
 
 
-def build_network(run: Run, num_items: int, *, tau: float = 10.0) -> NextItNet | SkipRec:
+def build_network(run: Run, num_items: int) -> Backbone | SkipRec:
     """Make the backbone or the SkipRec that a run describes, its weights drawn from the run's seed."""
+
+    def network() -> Backbone | SkipRec:
+        backbone = _NETWORKS[run.model](num_items, **run.backbone)
+        if not _gated(run.model):
+            return backbone
+        settings = dict(run.policy)
+        tau = settings.pop("tau", 10.0)
+        return SkipRec(backbone, PolicyNetwork(num_items, len(backbone.blocks), **settings), tau=tau)
+
+    return _of_seed(run, network)
+
+
+def _of_seed(run: Run, make: Callable[[], Any]) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        backbone = NextItNet(num_items, **run.backbone)
-        if run.model == "nextitnet":
-            return backbone
-        return SkipRec(backbone, PolicyNetwork(num_items, len(backbone.blocks), **run.policy), tau=tau)
+        return make()
 
 
-def execute(run: Run, *, test: bool = True, version: str = "unknown", progress: bool = True) -> Outcome:
+def execute(
+    run: Run,
+    *,
+    test: bool = True,
+    version: str = "unknown",
+    progress: bool = True,
+    watch: bool = False,
+    stored: Path | None = None,
+) -> Outcome:
     """Train and judge one run; `test=False` looks at validation only, as a search for settings must.
+
+    Args:
+        run: what to do.
+        test: look at the test items.
+        version: the code's, for the row.
+        progress: show a progress bar.
+        watch: record each group's gates after each epoch, where there are groups and gates.
+        stored: the folder of earlier runs' weights.
 
     Raises:
         KeyboardInterrupt: if the training was stopped: half of a run is not a result.
+        FileNotFoundError: if an earlier run that this one needs is not there.
     """
     world = WORLDS[run.protocol](**run.data) if run.protocol in WORLDS else None
     split = world.split() if world else PROTOCOLS[run.protocol](load_movielens(), **run.data)
     start = time.perf_counter()
-    model, history = build(run, split), History()
-    if run.model in _NETWORKS:
+    settings, gates, groups = dict(run.training), None, []  # type: dict[str, Any], list[Tensor] | None, list[dict]
+    for key in ("stored", "pretrained"):
+        if key in settings:
+            settings[key] = _earlier(stored, settings[key])
+    model, history = settings.get("stored") or build(run, split), History()
+    if "stored" in settings:
+        if not isinstance(model, SkipRec):
+            raise ValueError(f"run {run.name!r}: {run.training['stored']!r} has no gates to choose")
+        gates = CONTROLS[settings["gates"]](model, split.test)
+    elif run.model in _NETWORKS:
+        if "gate_loss" in settings:
+            settings["gate_loss"] = GATE_LOSSES[settings["gate_loss"]]
+        if watch and isinstance(world, KnownDepth) and isinstance(model, SkipRec):
+            settings["after_epoch"] = _watcher(world, model, split.validation, groups)
         fresh = world.fresh if world else None
-        history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **run.training)
+        history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **settings)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     row: dict[str, Any] = {
@@ -164,27 +243,61 @@ def execute(run: Run, *, test: bool = True, version: str = "unknown", progress: 
     per_user = None
     if isinstance(world, KnownDepth):
         row |= _per_group(world, model, split.test)
+        if watch:
+            row |= _depth_of_groups(world, model, split.test) if isinstance(model, SkipRec) else _no_depth(world)
     elif world:
         row |= _per_steps(model, split.test)
     else:
         found: dict[str, float] = {}
         if test:
-            ranks = rank_cases(model, split.test)
-            found, per_user = summarise(ranks), mean_per_user(ndcg(ranks, 10), split.test)
+            found, per_user = _judge(model, split.test, gates or [None])
         row |= {key: round(found[key], 5) if test else "" for key in ("ndcg@10", "hr@10", "mrr@5")}
-        row |= _blocks(model, split.test if test else split.validation)
+        row |= _blocks(model, split.test if test else split.validation, gates)
     row |= {
         "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
-        "weights": fingerprint(model), "seconds": round(time.perf_counter() - start, 1),
+        "weights": fingerprint(model, gates), "seconds": round(time.perf_counter() - start, 1),
         "threads": torch.get_num_threads(), "version": version, "date": datetime.date.today().isoformat(),
     }  # fmt: skip
-    return Outcome(row, per_user, history, model)
+    return Outcome(row, per_user, history, groups, model)
 
 
-def fingerprint(model: NextItemModel) -> str:
-    """Return twelve hex digits that stand for all of a model's tensors: equal only if these are, bit by bit."""
+def _watcher(
+    known: KnownDepth, model: SkipRec, cases: Windows, groups: list[dict[str, Any]]
+) -> Callable[[int, NextItemModel], None]:
+    def after_epoch(epoch: int, _: NextItemModel) -> None:
+        groups.extend({"epoch": epoch} | row for row in watch_groups(known, model, cases))
+
+    return after_epoch
+
+
+def _earlier(stored: Path | None, name: str) -> Backbone | SkipRec:
+    if stored is None:
+        raise FileNotFoundError(f"no folder of earlier runs was given: {name!r} is needed")
+    path = stored / f"{name}.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing: run `python -m skiprec_lite experiment {name.split('/')[0]}` first"
+        )
+    return checkpoints.load(path)
+
+
+def _judge(
+    model: NextItemModel, cases: Windows, choices: Sequence[Tensor | None]
+) -> tuple[dict[str, float], Float[Tensor, " user"]]:
+    """Metrics and each user's NDCG@10, means over several rows of gates (None: the model's own)."""
+    ranks = [rank_cases(model, cases) if gates is None else rank_cases(model, cases, gates=gates) for gates in choices]
+    per_user = torch.stack([mean_per_user(ndcg(found, 10), cases) for found in ranks]).mean(dim=0)
+    return summarise(torch.cat(ranks)), per_user
+
+
+def fingerprint(model: NextItemModel, gates: Sequence[Tensor] | None = None) -> str:
+    """Return twelve hex digits that stand for all of a model's tensors, and for the gates it is judged under.
+
+    Equal only if these are, bit by bit.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    more = {f"gates {i}": choice for i, choice in enumerate(gates or [])}
+    for name, tensor in sorted((model.state_dict() | more).items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
@@ -258,12 +371,14 @@ def keep_rows(path: Path, names: Collection[str]) -> None:
     os.replace(part, path)
 
 
-def _blocks(model: NextItemModel, cases: Windows) -> dict[str, Any]:
+def _blocks(model: NextItemModel, cases: Windows, choices: Sequence[Tensor] | None) -> dict[str, Any]:
     if isinstance(model, SkipRec):
-        gates = gates_of(model, cases)
+        gates = torch.cat(list(choices or [gates_of(model, cases)]))
         return {"blocks": round(float(gates.sum(dim=1).mean()), 3), "patterns": len(gates.unique(dim=0))}
+    if isinstance(model, RandomGates):
+        model = model.backbone
     return (
-        {"blocks": len(model.blocks), "patterns": 1} if isinstance(model, NextItNet) else {"blocks": "", "patterns": ""}
+        {"blocks": len(model.blocks), "patterns": 1} if isinstance(model, Backbone) else {"blocks": "", "patterns": ""}
     )
 
 
@@ -280,6 +395,31 @@ def _per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[
             patterns, counts = gates[here].unique(dim=0, return_counts=True)
             row[f"pattern, lag {lag}"] = "".join("■" if gate else "·" for gate in patterns[counts.argmax()])
             row[f"share, lag {lag}"] = round(float(counts.max() / counts.sum()), 4)
+    return row
+
+
+def _no_depth(known: KnownDepth) -> dict[str, Any]:
+    pairs = itertools.pairwise(known.lags)
+    names = [f"blocks, lag {lag}" for lag in known.lags]
+    names += [f"accuracy, lag {lag} with gates of lag {shallow}" for shallow, lag in pairs]
+    return dict.fromkeys([*names, "count auc"], "")
+
+
+def _depth_of_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> dict[str, Any]:
+    """Blocks kept by each group, what a shallower group's gates cost, and how well the count tells groups apart."""
+    gates = gates_of(model, cases)
+    groups = [known.group_of(cases) == group for group in range(len(known.lags))]
+    row: dict[str, Any] = {}
+    for lag, here in zip(known.lags, groups):
+        row[f"blocks, lag {lag}"] = round(float(gates[here].sum(dim=1).mean()), 3)
+    for (shallow, there), (lag, here) in itertools.pairwise(zip(known.lags, groups)):
+        borrowed = gates.clone()
+        borrowed[here] = gates[there]  # groups are of one size
+        correct = mean_per_user(hit_rate(rank_cases(model, cases, gates=borrowed), 1), cases)
+        row[f"accuracy, lag {lag} with gates of lag {shallow}"] = round(float(correct[here].mean()), 4)
+    first, last = (gates[here].sum(dim=1) for here in (groups[0], groups[-1]))
+    above = (last.unsqueeze(1) > first).double() + (last.unsqueeze(1) == first).double() / 2
+    row["count auc"] = round(float(above.mean()), 4)
     return row
 
 

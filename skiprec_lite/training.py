@@ -5,13 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.evaluation import ndcg_per_user
+from skiprec_lite.gate_losses import (
+    GateLoss,
+    difference_loss,
+    from_a_cut,
+    settled_loss,
+    straight_through_loss,
+    whole_window,
+)
 from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows
@@ -60,11 +68,14 @@ def fit(
     cost: float = 0.0,
     warmup_epochs: int = 5,
     ramp_epochs: int = 5,
+    hold_epochs: int = 0,
     settle_epochs: int = 0,
     patience: int = 5,
     pretrained: Backbone | None = None,
     policy_reads: str = "up to a cut",
+    gate_loss: GateLoss = straight_through_loss,
     fresh: Callable[[int], Windows] | None = None,
+    after_epoch: Callable[[int, NextItemModel], None] | None = None,
     progress: bool = True,
 ) -> History:
     """Train a model in place and leave it, in eval mode, with the weights of the chosen epoch.
@@ -88,14 +99,19 @@ def fit(
         cost: weight of the mean gate in the loss; 0 does not reward skipping.
         warmup_epochs: for a SkipRec, epochs at full depth first.
         ramp_epochs: for a SkipRec, epochs over which the cost grows.
+        hold_epochs: for a SkipRec, so many epochs before those move the policy by what flipping a gate does
+            (`difference_loss`) in place of `gate_loss`: explore first, then hold what is worth holding. With them,
+            only they and the settling epochs are candidates.
         settle_epochs: for a SkipRec, so many of the last epochs train the backbone alone, under the policy's greedy
-            gates: a gate that wavers around 1/2 is noise to the blocks until then. Only these epochs are candidates.
+            gates: a gate that wavers around 1/2 is noise to the blocks until then. With them, only they are candidates.
         patience: stop after so many candidate epochs without a better validation NDCG@10.
         pretrained: two-stage training: a trained backbone of the same sizes, copied before the start; a policy
             whose embedding has the backbone's width gets a copy of that too.
         policy_reads: "up to a cut", or "the whole window" as in the published scheme, where the gates of early
             positions have read the items to predict.
+        gate_loss: what a step after the warm-up minimises: `straight_through_loss`, or another way to teach gates.
         fresh: gives new training windows for each epoch (0, 1, …) in place of split.train.
+        after_epoch: is called with the epoch and the model, in eval mode, after each of them: to watch, not to change.
         progress: show a progress bar.
 
     Raises:
@@ -106,22 +122,27 @@ def fit(
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     not_negative = {
-        "cost": cost, "warmup_epochs": warmup_epochs, "ramp_epochs": ramp_epochs, "settle_epochs": settle_epochs
+        "cost": cost, "warmup_epochs": warmup_epochs, "ramp_epochs": ramp_epochs, "hold_epochs": hold_epochs,
+        "settle_epochs": settle_epochs,
     }  # fmt: skip
     for name, setting in not_negative.items():
         if not (math.isfinite(setting) and setting >= 0):
             raise ValueError(f"{name} must be finite and at least 0, got {setting}")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise ValueError(f"learning_rate must be finite and above 0, got {learning_rate}")
-    if policy_reads not in ("up to a cut", "the whole window"):
+    readings = {"up to a cut": from_a_cut, "the whole window": whole_window}
+    if policy_reads not in readings:
         raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
     if pretrained is not None:
         _copy_backbone(pretrained, model)
     backbone, policy_model = (model.backbone, model) if isinstance(model, SkipRec) else (model, None)
     settle_from = epochs - settle_epochs
+    hold_from = settle_from - hold_epochs
     first_candidate = warmup_epochs + ramp_epochs if policy_model else 0
     if policy_model and settle_epochs:
         first_candidate = max(first_candidate, settle_from)
+    elif policy_model and hold_epochs:
+        first_candidate = max(first_candidate, hold_from)
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     train = split.train if fresh is None else fresh(0)
@@ -144,8 +165,12 @@ def fit(
                     weight = cost * min(1.0, since / ramp_epochs) if ramp_epochs else cost
                     optimizer.zero_grad()
                     if policy_model and epoch >= warmup_epochs:
-                        settled = epoch >= settle_from
-                        loss = _gated_loss(policy_model, train.rows(rows), weight, policy_reads, settled=settled)
+                        stage = (
+                            settled_loss if epoch >= settle_from
+                            else difference_loss if epoch >= hold_from
+                            else gate_loss
+                        )  # fmt: skip
+                        loss = stage(policy_model, readings[policy_reads](train.rows(rows)), weight)
                     else:
                         loss = next_item_loss(backbone, train.rows(rows))
                     losses.append(loss.item())
@@ -162,6 +187,9 @@ def fit(
                 if policy_model and not warming_up:
                     more["cost"] = weight
                 history.epochs.append(record | {"ndcg": float(ndcg.mean())} | more)
+                if after_epoch is not None:
+                    with torch.random.fork_rng(devices=[]):  # who watches leaves the training as it is
+                        after_epoch(epoch, model)
                 bar.set_postfix_str(f"epoch {epoch}, validation NDCG@10 {ndcg.mean():.4f}, blocks {blocks:.1f}")
                 if epoch >= first_candidate:
                     ndcgs[epoch] = ndcg
@@ -195,30 +223,6 @@ def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
     """
     scored = batch.scored()
     return F.cross_entropy(model.score_at(batch.items, scored), batch.targets[scored])
-
-
-def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
-    """Draw a cut for each row, uniform over its real positions. Built in lesson 07."""
-    real = (items > 0).sum(dim=1)
-    first = items.shape[1] - real  # padding stands on the left
-    return first + (torch.rand(len(items)) * real).long().clamp_max(real - 1)
-
-
-def _gated_loss(
-    model: SkipRec, batch: Windows, weight: float, policy_reads: str, *, settled: bool
-) -> Float[Tensor, ""]:
-    scored, cut = batch.scored(), None
-    if policy_reads == "up to a cut":
-        cut = draw_cut(batch.items)
-        scored &= torch.arange(scored.shape[1]) >= cut.unsqueeze(1)
-    if settled:  # gates without a gradient need no output of a skipped block: here training skips too
-        with torch.no_grad():
-            gates = model.gates(batch.items, cut, sample=False)
-        hidden = model.skip_blocks(batch.items, gates)
-    else:
-        gates = model.gates(batch.items, cut, sample=True)
-        hidden = model.backbone.encode(batch.items, gates)
-    return F.cross_entropy(model.backbone.score(hidden[scored]), batch.targets[scored]) + weight * gates.mean()
 
 
 @torch.no_grad()

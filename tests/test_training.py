@@ -8,14 +8,15 @@ from helpers import generator, random_items, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite import training
+from skiprec_lite import gate_losses, training
 from skiprec_lite.backbones import NFM, NextItNet
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
+from skiprec_lite.gate_losses import draw_cut
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows
-from skiprec_lite.training import History, _Candidate, choose, draw_cut, fit, next_item_loss
+from skiprec_lite.training import History, _Candidate, choose, fit, next_item_loss
 
 NUM_ITEMS = 15
 SPLIT = tiny_split(users=30, num_items=NUM_ITEMS)
@@ -163,7 +164,7 @@ def test_positions_before_the_cut_are_not_trained_on(monkeypatch: pytest.MonkeyP
     """Their gates have read the item to predict: with a late cut only the last few positions make up the loss."""
     expected = skiprec(dropout=0.0).backbone
     for cut in (7, 5):
-        monkeypatch.setattr(training, "draw_cut", lambda items, cut=cut: torch.full((len(items),), cut))
+        monkeypatch.setattr(gate_losses, "draw_cut", lambda items, cut=cut: torch.full((len(items),), cut))
         settings = {"warmup_epochs": 0, "learning_rate": 1e-30, "batch_size": 1000, "epochs": 1}
         history = train(skiprec(keep_bias=60.0, dropout=0.0), **settings)
         scored = SPLIT.train.scored() & (torch.arange(8) >= cut)

@@ -1,0 +1,121 @@
+"""What a SkipRec has to beat: the same blocks kept by chance, by habit, or for somebody else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.evaluation import gates_of
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Windows
+
+
+class RandomGates(NextItemModel):
+    """A backbone whose blocks are kept at random while it trains, and all kept after: stochastic depth.
+
+    Each row keeps each block with probability `keep_rate`. A policy that helps must do better than this. Built in
+    lesson 07.
+
+    Raises:
+        ValueError: if keep_rate is not a probability.
+
+    Source: Huang et al. (2016), "Deep networks with stochastic depth" (there, a rate for each depth).
+    """
+
+    def __init__(self, backbone: Backbone, keep_rate: float) -> None:
+        super().__init__()
+        if not 0 <= keep_rate <= 1:
+            raise ValueError(f"keep_rate must lie in 0 ... 1, got {keep_rate}")
+        self.backbone = backbone
+        self.keep_rate = keep_rate
+
+    def as_skiprec(self) -> SkipRec:
+        """Return a SkipRec whose policy keeps each block with that probability, whoever the user is."""
+        policy = PolicyNetwork(self.backbone.embedding.num_embeddings - 1, len(self.backbone.blocks), channels=1)
+        with torch.no_grad():
+            policy.output.weight.zero_()
+            policy.output.bias.copy_(
+                torch.tensor([self.keep_rate, 1 - self.keep_rate]).log().repeat(len(self.backbone.blocks))
+            )
+        return SkipRec(self.backbone, policy)
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True: under random gates in training mode, else at full depth."""
+        gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
+        return self.backbone.score(self.backbone.encode(items, gates)[where])
+
+
+def random_gates(rows: int, blocks: int, keep_rate: float) -> Float[Tensor, "row block"]:
+    """Keep each block of each row with the same probability. Built in lesson 07."""
+    return (torch.rand(rows, blocks) < keep_rate).to(torch.float32)
+
+
+def most_frequent_pattern(gates: Float[Tensor, "row block"]) -> Float[Tensor, "row block"]:
+    """Give every row the pattern that most rows have. Built in lesson 07."""
+    patterns, counts = gates.unique(dim=0, return_counts=True)
+    return patterns[counts.argmax()].expand_as(gates).clone()
+
+
+def another_users(gates: Float[Tensor, "row block"], *, seed: int = 0) -> Float[Tensor, "row block"]:
+    """Give every row the gates of another row, drawn without replacement, nobody their own. Built in lesson 07.
+
+    Raises:
+        ValueError: if there are fewer than two rows.
+    """
+    if len(gates) < 2:
+        raise ValueError(f"nobody has another user's gates among {len(gates)} rows")
+    circle = torch.randperm(len(gates), generator=torch.Generator().manual_seed(seed))
+    other = torch.empty_like(circle)
+    other[circle] = circle.roll(1)  # everybody takes those of the one before
+    return gates[other]
+
+
+def shuffled_histories(cases: Windows, *, seed: int = 0) -> Windows:
+    """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 07."""
+    generator = torch.Generator().manual_seed(seed)
+    time = cases.items.shape[1]
+    free = (cases.items > 0) & (torch.arange(time) <= cases.cut.unsqueeze(1))
+    place = torch.arange(time).expand_as(cases.items)
+    key = torch.where(free, torch.rand(cases.items.shape, generator=generator), torch.inf)
+    source = key.argsort(dim=1)  # the free places of each row in random order first
+    target = torch.where(free, place, time).sort(dim=1).values  # the free places in their order first
+    items = cases.items.clone()
+    row, column = (target < time).nonzero(as_tuple=True)
+    items[row, target[row, column]] = cases.items[row, source[row, column]]
+    return replace(cases, items=items)
+
+
+DRAWS = 20
+
+
+def _at_the_same_rate(model: SkipRec, cases: Windows) -> list[Tensor]:
+    rows, blocks = (gates := gates_of(model, cases)).shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return [random_gates(rows, blocks, float(gates.mean())) for _ in range(DRAWS)]
+
+
+def _sampled(model: SkipRec, cases: Windows) -> list[Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return [gates_of(model, cases, sample=True) for _ in range(DRAWS)]
+
+
+# How a trained SkipRec's gates are chosen instead; more than one row of gates per user where chance has a part.
+CONTROLS: dict[str, Callable[[SkipRec, Windows], list[Tensor]]] = {
+    "full depth": lambda model, cases: [torch.ones_like(gates_of(model, cases))],
+    "sampled": _sampled,
+    "random, same rate": _at_the_same_rate,
+    "most frequent pattern": lambda model, cases: [most_frequent_pattern(gates_of(model, cases))],
+    "another user's": lambda model, cases: [another_users(gates_of(model, cases))],
+    "shuffled history": lambda model, cases: [gates_of(model, shuffled_histories(cases))],
+}

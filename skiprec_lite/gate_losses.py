@@ -1,0 +1,118 @@
+"""What one step of joint training minimises: the recommendation loss under gates, and the way back to their logits."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from skiprec_lite.backbones import Backbone
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Windows
+
+# (model, batch, cost) -> a number whose gradient trains backbone and policy; the policy reads up to batch.cut, and
+# every position with a target is scored.
+GateLoss = Callable[[SkipRec, Windows, float], Tensor]
+
+
+def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
+    """Draw a cut for each row, uniform over its real positions. Built in lesson 07."""
+    real = (items > 0).sum(dim=1)
+    first = items.shape[1] - real  # padding stands on the left
+    return first + (torch.rand(len(items)) * real).long().clamp_max(real - 1)
+
+
+def from_a_cut(batch: Windows) -> Windows:
+    """Draw a cut for each row and score only the positions from it on: there the policy has read nothing to predict.
+
+    Built in lesson 07.
+    """
+    cut = draw_cut(batch.items)
+    before = torch.arange(batch.items.shape[1]) < cut.unsqueeze(1)
+    return replace(batch, cut=cut, targets=batch.targets.masked_fill(before, 0))
+
+
+def whole_window(batch: Windows) -> Windows:
+    """Let the policy read everything while all positions are scored, as published: early gates know their future."""
+    return replace(batch, cut=torch.full((len(batch),), batch.items.shape[1] - 1))
+
+
+def straight_through_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
+    """Cross-entropy under sampled straight-through gates, plus cost * (mean gate). Built in lesson 07.
+
+    Source: Chen et al. (2021), "Joint training"; the cost is this course's.
+    """
+    gates = model.gates(batch.items, batch.cut, sample=True)
+    return F.cross_entropy(*_scores_and_targets(model.backbone, batch, gates)) + cost * gates.mean()
+
+
+def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
+    """Cross-entropy under the policy's greedy gates: the backbone learns, the policy does not.
+
+    Gates without a gradient need no output of a skipped block: here training skips too. Built in lesson 07.
+    """
+    with torch.no_grad():
+        gates = model.gates(batch.items, batch.cut, sample=False)
+    scored = batch.scored()
+    hidden = model.skip_blocks(batch.items, gates)
+    return F.cross_entropy(model.backbone.score(hidden[scored]), batch.targets[scored])
+
+
+def difference_loss(
+    model: SkipRec, batch: Windows, cost: float, *, exact: bool = False, pull: float = 0.01
+) -> Float[Tensor, ""]:
+    """Train the backbone under sampled gates, and the policy by what flipping a gate does. Built in lesson 07.
+
+    One random gate k of each user is flipped; d = L|z_k=1 - L|z_k=0 is that user's own loss with and without the
+    block, the other gates as sampled. The logit a_k (keep minus skip) gets the gradient (d + cost / blocks) / 4:
+    what a block is worth decides, however sure the gate is. `pull` * a^2 holds the logits where nothing else does.
+    One forward pass more than straight-through, and none of its bias.
+
+    Args:
+        model: backbone and policy.
+        batch: the policy reads up to its cut.
+        cost: weight of the mean gate.
+        exact: take pi (1 - pi) in place of 1/4, and no pull: the unbiased gradient, which sleeps where a gate is sure.
+        pull: weight of the squared logits.
+
+    Source: the local expectation gradient of Titsias & Lázaro-Gredilla (2015); the constant factor is this course's.
+    """
+    logits = model.gate_logits(batch.items, batch.cut)
+    gates = model.decide(logits, sample=True).detach()
+    rows, block = torch.arange(len(gates)), torch.randint(gates.shape[1], (len(gates),))
+    flipped = gates.clone()
+    flipped[rows, block] = 1 - flipped[rows, block]
+    dropout = torch.get_rng_state()
+    losses = losses_at(model.backbone, batch, gates)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(dropout)  # the same dropout for both, or its noise would drown the difference
+        other = per_row(losses_at(model.backbone, batch, flipped), batch)
+    sign = 2 * gates[rows, block] - 1
+    worth = sign * (per_row(losses.detach(), batch) - other) + cost / gates.shape[1]
+    logit = logits[..., 0] - logits[..., 1]
+    chosen = logit[rows, block]
+    keep = torch.sigmoid(chosen.detach())
+    factor = keep * (1 - keep) if exact else 0.25
+    held = 0.0 if exact else pull
+    return losses.mean() + (factor * worth * chosen).mean() + held * logit.square().mean()
+
+
+def losses_at(backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, " scored"]:
+    """Cross-entropy at every scored position of the batch under given gates, row by row."""
+    return F.cross_entropy(*_scores_and_targets(backbone, batch, gates), reduction="none")
+
+
+def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
+    """Average a number per scored position over each row; NaN where a row has none."""
+    scored = batch.scored()
+    owner = scored.nonzero(as_tuple=True)[0]
+    return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)
+
+
+def _scores_and_targets(
+    backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]
+) -> tuple[Float[Tensor, "scored columns"], Int[Tensor, " scored"]]:
+    scored = batch.scored()
+    return backbone.score(backbone.encode(batch.items, gates)[scored]), batch.targets[scored]

@@ -1,0 +1,77 @@
+"""The policy learnt by its own successes: no gradient passes through a gate, only rewards come back."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from skiprec_lite.gate_losses import losses_at, per_row
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Windows
+
+
+def block_drop_reward(
+    hit: Bool[Tensor, "*where"], used: Float[Tensor, "*where"], *, miss: float = 0.5
+) -> Float[Tensor, "*where"]:
+    """A hit earns 1 - used^2, a miss costs a constant: the fewer blocks, the more a hit is worth.
+
+    Built in lesson 10.
+
+    Args:
+        hit: whether the true item was among the first ones.
+        used: share of the blocks that was run, 0 ... 1.
+        miss: what a miss costs.
+
+    Source: Wu et al. (2018), BlockDrop, eq. 2.
+    """
+    return torch.where(hit, 1 - used.square(), -miss)
+
+
+def published_reward(
+    hit: Bool[Tensor, "*where"], used: Float[Tensor, "*where"], *, gamma: float = 1.0, miss: float = 0.5
+) -> Float[Tensor, "*where"]:
+    """The hit's reward in the authors' code, 1 - gamma (1 - used)^2: it *falls* with skipping. Built in lesson 10."""
+    return torch.where(hit, 1 - gamma * (1 - used).square(), -miss)
+
+
+def log_probability(
+    logits: Float[Tensor, "batch block 2"], gates: Float[Tensor, "batch block"]
+) -> Float[Tensor, " batch"]:
+    """Log-probability of each row's gates under independent choices. Built in lesson 10."""
+    log_pi = F.log_softmax(logits, dim=-1)  # (batch, block, keep / skip)
+    return (gates * log_pi[..., 0] + (1 - gates) * log_pi[..., 1]).sum(dim=1)
+
+
+def self_critical_loss(model: SkipRec, batch: Windows, cost: float, *, k: int = 10) -> Float[Tensor, ""]:
+    """Cross-entropy of the backbone under sampled gates, and a self-critical step for the policy.
+
+    The reward of the sampled gates is compared with that of the greedy ones, and the log-probability of the sampled
+    gates is pushed by the difference: -(R(sampled) - R(greedy)) log p(sampled). A hit is a true item among the first
+    `k`; a row's reward is the mean over its scored positions. Fits `fit(..., gate_loss=self_critical_loss)`, where
+    `cost` is the weight of the policy's part. Built in lesson 10.
+
+    Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop, eq. 4.
+    """
+    logits = model.gate_logits(batch.items, batch.cut)
+    gates = model.decide(logits, sample=True).detach()
+    greedy = model.decide(logits, sample=False)
+    rewards = []
+    with torch.no_grad():
+        for choice in (gates, greedy):
+            hits = _hits(model, batch, choice, k)
+            used = choice.mean(dim=1)
+            rewards.append(per_row(block_drop_reward(hits, used[_rows(batch)]), batch))
+    advantage = rewards[0] - rewards[1]
+    policy = -(advantage * log_probability(logits, gates)).mean()
+    return losses_at(model.backbone, batch, gates).mean() + cost * policy
+
+
+def _rows(batch: Windows) -> Tensor:
+    return batch.scored().nonzero(as_tuple=True)[0]
+
+
+def _hits(model: SkipRec, batch: Windows, gates: Float[Tensor, "batch block"], k: int) -> Bool[Tensor, " scored"]:
+    scored = batch.scored()
+    scores = model.backbone.score(model.skip_blocks(batch.items, gates)[scored])
+    true = scores.gather(1, batch.targets[scored].unsqueeze(1))
+    return (scores >= true).sum(dim=1) <= k  # ties count against the target, as in metrics
