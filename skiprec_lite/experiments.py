@@ -9,7 +9,7 @@ import pandas as pd
 
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import Backbone
-from skiprec_lite.controls import CONTROLS, RandomGates
+from skiprec_lite.controls import RandomGates
 from skiprec_lite.runs import PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
 from skiprec_lite.skiprec import SkipRec
 
@@ -313,6 +313,56 @@ def _tau() -> list[Run]:
     return runs
 
 
+CHAIN_USERS: dict = {
+    "lags": [0, 5, 11, 17], "users_per_group": 750, "test_users_per_group": 2500, "curriculum_epochs": 30
+}  # fmt: skip
+CHAIN_BACKBONE: dict = {"channels": 32, "dilations": [1] * 6}
+CHAIN_TRAINING: dict = {"epochs": 60, "patience": 60, "batch_size": 64, "learning_rate": 3e-3}
+CHAIN_GATES: dict = CHAIN_TRAINING | {"cost": 0.3, "warmup_epochs": 0, "ramp_epochs": 20}
+REMEDIES: dict[str, dict] = {
+    "straight-through": {},
+    "steered cost": {"gate_loss": "steered cost"},
+    "weight decay": {"weight_decay": 0.1},
+    "exact difference": {"gate_loss": "exact difference"},
+    "difference": {"gate_loss": "difference"},
+    "explore, then hold": {"hold_epochs": 38},
+}
+
+
+def _remedies() -> list[Run]:
+    """Blocks of dilation 1, so that a lag needs ceil(lag / 6) of them: ways to teach the gates to keep just these."""
+    runs = []
+    for seed in range(3):
+        full = f"full depth, seed {seed}"
+        training = CHAIN_TRAINING | {"epochs": 50, "patience": 50, "anneal": True}
+        runs.append(Run(full, "nextitnet", "known depth", seed, CHAIN_BACKBONE, {}, training, CHAIN_USERS))
+        for name, settings in REMEDIES.items():
+            users = CHAIN_USERS | {"curriculum_epochs": 0}
+            training = CHAIN_GATES | {"pretrained": f"remedies/{full}"} | settings
+            gated = ("skiprec", "known depth", seed, CHAIN_BACKBONE, {"keep_bias": 4.0}, training, users)
+            runs.append(Run(f"{name}, seed {seed}", *gated))
+    return runs
+
+
+def _shared() -> list[Run]:
+    """Groups that share their items: which policy can tell them apart?"""
+    users = {"lags": [0, 6, 24], "shared_items": True}
+    backbone = {"channels": 32, "dilations": [1, 2, 4] * 2}
+    training = {"epochs": 24, "batch_size": 64, "learning_rate": 3e-3, "patience": 24}
+    gated = training | {"cost": 1.0, "warmup_epochs": 8, "ramp_epochs": 4}
+    policies = {
+        "mean of a short view": {}, "mean of a long view": {"dilations": [1, 2, 4, 8], "channels": 64},
+        "GRU": {"encoder": "gru", "channels": 64},
+    }  # fmt: skip
+    runs = []
+    for seed in range(3):
+        runs.append(Run(f"full depth, seed {seed}", "nextitnet", "known depth", seed, backbone, {}, training, users))
+        for name, policy in policies.items():
+            settings = {"keep_bias": 2.0} | policy
+            runs.append(Run(f"{name}, seed {seed}", "skiprec", "known depth", seed, backbone, settings, gated, users))
+    return runs
+
+
 def _dilations(blocks: int) -> list[int]:
     return [(1, 4)[i % 2] for i in range(blocks)]
 
@@ -345,6 +395,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "compose": Experiment(_compose, "2 blocks of 32, seed 0"),
     "controls": Experiment(_controls, "full depth, seed 0"),
     "two_stage": Experiment(_two_stage, "tau 10.0, cost 0.5, seed 0"),
+    "remedies": Experiment(_remedies, "full depth, seed 0", watch=True),
+    "shared": Experiment(_shared, "full depth, seed 0", watch=True),
     "tau": Experiment(_tau, "tau 10.0, starts at 8.0, seed 0", watch=True),
 }
 

@@ -99,6 +99,30 @@ def difference_loss(
     return losses.mean() + (factor * worth * chosen).mean() + held * logit.square().mean()
 
 
+class SteeredCost:
+    """A cost that looks after itself: raised while skipping is harmless, cut when it is not. Built in lesson 07.
+
+    Straight-through with a cost of its own, which starts at the given one. At each step the loss under sampled gates
+    is compared with full depth's on the same batch: while it is less than `tolerance` above, the cost grows by
+    `rate`, else it shrinks by as much.
+    """
+
+    def __init__(self, tolerance: float = 0.05, rate: float = 0.02) -> None:
+        self.tolerance = tolerance
+        self.rate = rate
+        self.factor = 1.0
+
+    def __call__(self, model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
+        """Return the loss of this step, and steer the next one's cost."""
+        gates = model.gates(batch.items, batch.cut, sample=True)
+        loss = losses_at(model.backbone, batch, gates).mean()
+        with torch.no_grad():
+            full = losses_at(model.backbone, batch, torch.ones_like(gates)).mean()
+        harmless = float(loss.detach() - full) < self.tolerance
+        self.factor *= 1 + self.rate if harmless else 1 - self.rate
+        return loss + self.factor * cost * gates.mean()
+
+
 def losses_at(backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, " scored"]:
     """Cross-entropy at every scored position of the batch under given gates, row by row."""
     return F.cross_entropy(*_scores_and_targets(backbone, batch, gates), reduction="none")

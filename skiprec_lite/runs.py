@@ -25,7 +25,7 @@ from skiprec_lite.backbones import NFM, Backbone, MarkovChain, NextItemModel, Ne
 from skiprec_lite.controls import CONTROLS, RandomGates
 from skiprec_lite.datasets import load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
-from skiprec_lite.gate_losses import GateLoss, difference_loss, straight_through_loss
+from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss
 from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
@@ -45,11 +45,13 @@ _NETWORKS: dict[str, type] = {
     "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "nfm": NFM,
     "sasrec": SASRec, "skiprec on sasrec": SASRec,
 }  # fmt: skip
-GATE_LOSSES: dict[str, GateLoss] = {
-    "straight-through": straight_through_loss,
-    "difference": difference_loss,
-    "exact difference": functools.partial(difference_loss, exact=True),
-    "policy gradient": self_critical_loss,
+GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
+    "straight-through": lambda: straight_through_loss,
+    "steered cost": SteeredCost,
+    "difference": lambda: difference_loss,
+    "exact difference": lambda: functools.partial(difference_loss, exact=True),
+    "policy gradient": lambda: self_critical_loss,
+    "policy gradient, first place": lambda: functools.partial(self_critical_loss, k=1),
 }
 _ONLY_WITH_GATES = {
     "cost", "warmup_epochs", "ramp_epochs", "hold_epochs", "settle_epochs", "policy_reads", "gate_loss"
@@ -228,7 +230,7 @@ def execute(
         gates = CONTROLS[settings["gates"]](model, split.test)
     elif run.model in _NETWORKS:
         if "gate_loss" in settings:
-            settings["gate_loss"] = GATE_LOSSES[settings["gate_loss"]]
+            settings["gate_loss"] = GATE_LOSSES[settings["gate_loss"]]()
         if watch and isinstance(world, KnownDepth) and isinstance(model, SkipRec):
             settings["after_epoch"] = _watcher(world, model, split.validation, groups)
         fresh = world.fresh if world else None

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class KnownDepth:
         shared_items: whether all groups use the same items.
         users_per_group: users in each part of `split`.
         seed: of rules and users.
+        curriculum_epochs: epochs over which the lags of `fresh` users grow from 0 to their own.
+        test_users_per_group: users in the test part, where there should be more of them than in the others.
     """
 
     lags: tuple[int, ...]
@@ -34,6 +36,8 @@ class KnownDepth:
     shared_items: bool
     users_per_group: int
     seed: int
+    curriculum_epochs: int = 0
+    test_users_per_group: int | None = None
 
     @property
     def num_items(self) -> int:
@@ -66,12 +70,19 @@ class KnownDepth:
         )
 
     def fresh(self, epoch: int) -> Windows:
-        """Draw the training users of an epoch: what `fit` takes as its argument of that name."""
-        return self.draw(1000 + epoch)
+        """Draw the training users of an epoch: what `fit` takes as its argument of that name.
+
+        While the curriculum lasts no lag is longer than a bound that grows evenly to the largest of them: a net that
+        has learnt to look 12 steps back has one step more to learn for 13, where 13 from nothing may never be found.
+        """
+        if epoch >= self.curriculum_epochs:
+            return self.draw(1000 + epoch)
+        bound = max(self.lags) * epoch // self.curriculum_epochs
+        return replace(self, lags=tuple(min(lag, bound) for lag in self.lags)).draw(1000 + epoch)
 
     def split(self) -> Split:
         """Return training, validation and test users; the latter two are scored from `cut` on."""
-        train, validation, test = (self.draw(part) for part in range(3))
+        train, validation, test = self.draw(0), self.draw(1), self.draw(2, self.test_users_per_group)
         for part in (validation, test):
             part.targets[:, : int(part.cut[0])] = 0  # items and targets share no memory: draw copies them
         sequences = [np.append(items, last) for items, last in zip(train.items.numpy(), train.targets[:, -1:].numpy())]
@@ -121,6 +132,8 @@ def users_of_known_depth(
     length: int = 50,
     noise: float = 0.1,
     shared_items: bool = False,
+    curriculum_epochs: int = 0,
+    test_users_per_group: int | None = None,
     seed: int = 0,
 ) -> KnownDepth:
     """Groups of users whose next item is a fixed function of the item `lag` steps back. Built in lesson 06.
@@ -134,6 +147,8 @@ def users_of_known_depth(
         length: inputs in a window; a user has one item more.
         noise: probability that the next item is a random one of the group instead.
         shared_items: let all groups use the same items, so that only the rule tells them apart.
+        curriculum_epochs: let the lags of training users grow from 0 within so many epochs.
+        test_users_per_group: users in test, None = as many as in the others.
         seed: of everything; the same seed gives the same users.
 
     Raises:
@@ -145,9 +160,13 @@ def users_of_known_depth(
         raise ValueError(f"noise must lie in 0 ... 1, got {noise}")
     if items_per_group < 2 or users_per_group < 1:
         raise ValueError(f"need at least 2 items and 1 user per group, got {items_per_group} and {users_per_group}")
+    if curriculum_epochs < 0:
+        raise ValueError(f"curriculum_epochs must be at least 0, got {curriculum_epochs}")
     rng = np.random.default_rng(seed)
     rules = np.stack([rng.permutation(items_per_group) for _ in lags])
-    return KnownDepth(tuple(lags), rules, length, noise, shared_items, users_per_group, seed)
+    return KnownDepth(
+        tuple(lags), rules, length, noise, shared_items, users_per_group, seed, curriculum_epochs, test_users_per_group
+    )
 
 
 @dataclass(frozen=True)
