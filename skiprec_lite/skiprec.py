@@ -106,26 +106,32 @@ class SkipRec(NextItemModel):
     def skip_blocks(
         self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"]
     ) -> Float[Tensor, "batch time channel"]:
-        """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
+        """Walk through the blocks and run each only for the rows that keep it; see `encode_kept`."""
+        return encode_kept(self.backbone, items, gates)
 
-        Equal to backbone.encode(items, gates) to float precision. Built in lesson 09.
 
-        Raises:
-            ValueError: if a gate is neither 0 nor 1, the shape is not (batch, block), or an item is out of range.
-        """
-        backbone = self.backbone
-        backbone.check_input(items, gates)
-        if not ((gates == 0) | (gates == 1)).all():
-            raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
-        mask = items > 0
-        hidden = backbone.embed(items)  # (batch, time, channel)
-        for index, block in enumerate(backbone.blocks):
-            keep = gates[:, index].nonzero().squeeze(1)  # the rows that run this block
-            if len(keep) == len(items):
-                hidden = block(hidden, mask)
-            elif len(keep):
-                hidden = hidden.index_copy(0, keep, block(hidden[keep], mask[keep]))
-        return hidden
+def encode_kept(
+    backbone: Backbone, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"]
+) -> Float[Tensor, "batch time channel"]:
+    """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
+
+    Equal to backbone.encode(items, gates) to float precision. Built in lesson 09.
+
+    Raises:
+        ValueError: if a gate is neither 0 nor 1, the shape is not (batch, block), or an item is out of range.
+    """
+    backbone.check_input(items, gates)
+    if not ((gates == 0) | (gates == 1)).all():
+        raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
+    mask = items > 0
+    hidden = backbone.embed(items)  # (batch, time, channel)
+    for index, block in enumerate(backbone.blocks):
+        keep = gates[:, index].nonzero().squeeze(1)  # the rows that run this block
+        if len(keep) == len(items):
+            hidden = block(hidden, mask)
+        elif len(keep):
+            hidden = hidden.index_copy(0, keep, block(hidden[keep], mask[keep]))
+    return hidden
 
 
 def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:

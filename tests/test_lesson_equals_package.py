@@ -20,6 +20,11 @@ from comparisons_01_03 import COMPARISONS_01_03
 from comparisons_04 import COMPARISONS_04
 from comparisons_05 import COMPARISONS_05
 from comparisons_06 import COMPARISONS_06
+from comparisons_07 import COMPARISONS_07
+from comparisons_07b import COMPARISONS_07B
+from comparisons_08 import COMPARISONS_08
+from comparisons_09 import COMPARISONS_09
+from comparisons_10 import COMPARISONS_10
 from helpers import generator
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -84,7 +89,10 @@ def compare(part: str, lesson: Any) -> None:
     COMPARISONS[part](lesson, in_package(part))
 
 
-COMPARISONS: dict[str, Comparison] = COMPARISONS_01_03 | COMPARISONS_04 | COMPARISONS_05 | COMPARISONS_06
+COMPARISONS: dict[str, Comparison] = (
+    COMPARISONS_01_03 | COMPARISONS_04 | COMPARISONS_05 | COMPARISONS_06
+    | COMPARISONS_07 | COMPARISONS_07B | COMPARISONS_08 | COMPARISONS_09 | COMPARISONS_10
+)  # fmt: skip
 
 
 # --- the lessons ---
