@@ -287,9 +287,10 @@ def _two_stage() -> list[Run]:
             policy=TWO_STAGE_POLICY | {"tau": tau},
             training=TWO_STAGE_TRAINING | {"cost": cost, "pretrained": f"quality/full depth, seed {seed}"},
         )
-        for seed in range(2)
-        for cost in (0.5, 0.3, 0.0)
-        for tau in (10.0, 1.0)
+        for cost, tau, seeds in (
+            (0.5, 10.0, 3), (0.3, 10.0, 1), (0.0, 10.0, 1), (0.5, 1.0, 1), (0.3, 1.0, 1), (0.0, 1.0, 1)
+        )
+        for seed in range(seeds)
     ]  # fmt: skip
 
 
@@ -308,8 +309,8 @@ def _tau() -> list[Run]:
     runs = []
     for seed in range(3):
         for tau in (0.1, 1.0, 10.0, 50.0):
-            runs += [run(f"tau {tau}, cost {cost}", tau, cost, 2.0, 14, seed) for cost in (0.0, 0.3, 1.0)]
-            runs += [run(f"tau {tau}, starts at {bias}", tau, 0.3, bias, 10, seed) for bias in (8.0, -8.0)]
+            runs += [run(f"tau {tau}, cost {cost}", tau, cost, 2.0, 10, seed) for cost in (0.0, 0.3, 1.0)]
+            runs += [run(f"tau {tau}, starts at {bias}", tau, 0.3, bias, 8, seed) for bias in (8.0, -8.0)]
     return runs
 
 

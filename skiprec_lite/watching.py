@@ -15,7 +15,7 @@ from skiprec_lite.splits import Windows
 from skiprec_lite.synthetic import KnownDepth
 
 USERS = 50  # of each group that are looked at, epoch by epoch
-DRAWS = 8
+DRAWS = 4
 
 
 def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict[str, Any]]:
