@@ -319,14 +319,17 @@ CHAIN_USERS: dict = {
 }  # fmt: skip
 CHAIN_BACKBONE: dict = {"channels": 32, "dilations": [1] * 6}
 CHAIN_TRAINING: dict = {"epochs": 60, "patience": 60, "batch_size": 64, "learning_rate": 3e-3}
-CHAIN_GATES: dict = CHAIN_TRAINING | {"cost": 0.3, "warmup_epochs": 0, "ramp_epochs": 20}
+# a fresh Adam at .003 breaks the chain in its first epoch
+CHAIN_GATES: dict = CHAIN_TRAINING | {
+    "epochs": 50, "patience": 50, "learning_rate": 1e-3, "cost": 0.3, "warmup_epochs": 0, "ramp_epochs": 20
+}  # fmt: skip
 REMEDIES: dict[str, dict] = {
     "straight-through": {},
     "steered cost": {"gate_loss": "steered cost"},
     "weight decay": {"weight_decay": 0.1},
     "exact difference": {"gate_loss": "exact difference"},
     "difference": {"gate_loss": "difference"},
-    "explore, then hold": {"hold_epochs": 38},
+    "explore, then hold": {"hold_epochs": 28},
 }
 
 
