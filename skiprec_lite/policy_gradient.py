@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from skiprec_lite.backbones import in_eval_mode
 from skiprec_lite.gate_losses import losses_at, per_row
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Windows
@@ -28,10 +29,13 @@ def block_drop_reward(
 
 
 def published_reward(
-    hit: Bool[Tensor, "*where"], used: Float[Tensor, "*where"], *, gamma: float = 1.0, miss: float = 0.5
+    hit: Bool[Tensor, "*where"], used: Float[Tensor, "*where"], *, gamma: float = 1.0
 ) -> Float[Tensor, "*where"]:
-    """The hit's reward in the authors' code, 1 - gamma (1 - used)^2: it *falls* with skipping. Built in lesson 10."""
-    return torch.where(hit, 1 - gamma * (1 - used).square(), -miss)
+    """The reward in the authors' code, 1 - gamma (1 - used)^2: it *falls* with skipping. A miss costs gamma.
+
+    Built in lesson 10.
+    """
+    return torch.where(hit, 1 - gamma * (1 - used).square(), -gamma)
 
 
 def log_probability(
@@ -42,13 +46,17 @@ def log_probability(
     return (gates * log_pi[..., 0] + (1 - gates) * log_pi[..., 1]).sum(dim=1)
 
 
-def self_critical_loss(model: SkipRec, batch: Windows, cost: float, *, k: int = 10) -> Float[Tensor, ""]:
+def self_critical_loss(
+    model: SkipRec, batch: Windows, cost: float, *, k: int = 10, miss: float = 0.5
+) -> Float[Tensor, ""]:
     """Cross-entropy of the backbone under sampled gates, and a self-critical step for the policy.
 
     The reward of the sampled gates is compared with that of the greedy ones, and the log-probability of the sampled
     gates is pushed by the difference: -(R(sampled) - R(greedy)) log p(sampled). A hit is a true item among the first
-    `k`; a row's reward is the mean over its scored positions. Fits `fit(..., gate_loss=self_critical_loss)`, where
-    `cost` is the weight of the policy's part. Built in lesson 10.
+    `k`, scored without dropout; a row's reward is the mean over its scored positions. `miss` sets what skipping may
+    cost: a hit at full depth stands miss above a miss, one without any block 1 + miss. Fits
+    `fit(..., gate_loss=self_critical_loss)`, where `cost` is the weight of the policy's part; Adam divides it out
+    again, since nothing else moves the policy. Built in lesson 10.
 
     Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop, eq. 4.
     """
@@ -56,11 +64,11 @@ def self_critical_loss(model: SkipRec, batch: Windows, cost: float, *, k: int = 
     gates = model.decide(logits, sample=True).detach()
     greedy = model.decide(logits, sample=False)
     rewards = []
-    with torch.no_grad():
+    with torch.no_grad(), in_eval_mode(model):  # dropout would be noise in the difference
         for choice in (gates, greedy):
             hits = _hits(model, batch, choice, k)
             used = choice.mean(dim=1)
-            rewards.append(per_row(block_drop_reward(hits, used[_rows(batch)]), batch))
+            rewards.append(per_row(block_drop_reward(hits, used[_rows(batch)], miss=miss), batch))
     advantage = rewards[0] - rewards[1]
     policy = -(advantage * log_probability(logits, gates)).mean()
     return losses_at(model.backbone, batch, gates).mean() + cost * policy
