@@ -62,7 +62,6 @@ _NOT_SETTINGS = {
     "after_epoch",
     "progress",
     "num_items",
-    "num_blocks",
 }  # given by the run, not its dicts
 
 
@@ -133,7 +132,7 @@ def _gated(model: str) -> bool:
 
 def _settings_of_the_policy(model: str) -> set[str]:
     if _gated(model):
-        return _settings_of(PolicyNetwork) | {"tau"}
+        return _settings_of(PolicyNetwork) - {"num_blocks"} | {"tau"}
     return {"keep_rate"} if model == "random gates" else set()
 
 
