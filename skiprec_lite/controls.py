@@ -34,14 +34,14 @@ class RandomGates(NextItemModel):
         self.keep_rate = keep_rate
 
     def as_skiprec(self) -> SkipRec:
-        """Return a SkipRec whose policy keeps each block with that probability, whoever the user is."""
+        """Return a SkipRec, in the same mode, whose policy keeps each block with that probability for every user."""
         policy = PolicyNetwork(self.backbone.embedding.num_embeddings - 1, len(self.backbone.blocks), channels=1)
         with torch.no_grad():
             policy.output.weight.zero_()
             policy.output.bias.copy_(
                 torch.tensor([self.keep_rate, 1 - self.keep_rate]).log().repeat(len(self.backbone.blocks))
             )
-        return SkipRec(self.backbone, policy)
+        return SkipRec(self.backbone, policy).train(self.training)
 
     def score_at(
         self,
@@ -50,8 +50,57 @@ class RandomGates(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True: under random gates in training mode, else at full depth."""
-        gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
-        return self.backbone.score(self.backbone.encode(items, gates)[where])
+        return _random_in_training(
+            self, random_gates(len(items), len(self.backbone.blocks), self.keep_rate), items, where
+        )
+
+
+class RandomDepth(NextItemModel):
+    """A backbone that trains at random depths: each row runs the first k blocks, k uniform, or else all of them.
+
+    The first blocks learn to do without the later ones, so that what a group needs lies in as few blocks as training
+    finds. Built in lesson 07, second half.
+
+    Raises:
+        ValueError: if full_share is not a probability.
+
+    Source: the nested dropout of Rippel, Gelbart & Adams (2014), for blocks.
+    """
+
+    def __init__(self, backbone: Backbone, full_share: float) -> None:
+        super().__init__()
+        if not 0 <= full_share <= 1:
+            raise ValueError(f"full_share must lie in 0 ... 1, got {full_share}")
+        self.backbone = backbone
+        self.full_share = full_share
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True: at random depths in training mode, else at full depth."""
+        return _random_in_training(
+            self, random_depths(len(items), len(self.backbone.blocks), self.full_share), items, where
+        )
+
+
+def random_depths(rows: int, blocks: int, full_share: float) -> Float[Tensor, "row block"]:
+    """Keep the first k blocks of each row, k uniform over 1 ... blocks, or all with probability `full_share`."""
+    depth = torch.randint(1, blocks + 1, (rows, 1))
+    depth = torch.where(torch.rand(rows, 1) < full_share, blocks, depth)
+    return (torch.arange(blocks) < depth).to(torch.float32)
+
+
+def _random_in_training(
+    model: RandomGates | RandomDepth,
+    gates: Float[Tensor, "row block"],
+    items: Int[Tensor, "batch time"],
+    where: Bool[Tensor, "batch time"],
+) -> Float[Tensor, "scored columns"]:
+    hidden = model.backbone.encode(items, gates if model.training else None)
+    return model.backbone.score(hidden[where])
 
 
 def random_gates(rows: int, blocks: int, keep_rate: float) -> Float[Tensor, "row block"]:

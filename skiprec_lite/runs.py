@@ -22,7 +22,7 @@ from torch import Tensor
 
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import NFM, Backbone, MarkovChain, NextItemModel, NextItNet, Popularity, SASRec
-from skiprec_lite.controls import CONTROLS, RandomGates
+from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates
 from skiprec_lite.datasets import load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss
@@ -42,7 +42,7 @@ WORLDS: dict[str, Callable[..., KnownDepth | RunningProducts]] = {
     "running products": RunningProducts,
 }  # protocols of synthetic users
 _NETWORKS: dict[str, type] = {
-    "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "nfm": NFM,
+    "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "random depth": NextItNet, "nfm": NFM,
     "sasrec": SASRec, "skiprec on sasrec": SASRec,
 }  # fmt: skip
 GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
@@ -71,13 +71,14 @@ class Run:
 
     Attributes:
         name: unique in its table.
-        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (stochastic depth), "skiprec" or
-            "skiprec on sasrec".
+        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (stochastic depth), "random depth",
+            "skiprec" or "skiprec on sasrec".
         protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
         seed: of weights and training.
         data: settings of the protocol, such as length.
         backbone: settings of the network.
-        policy: settings of a SkipRec's policy, and its tau; the keep_rate of random gates.
+        policy: settings of a SkipRec's policy, and its tau; the keep_rate of random gates, the full_share
+            of random depths.
         training: settings of `fit`; gate_loss is one of GATE_LOSSES, pretrained an earlier run, "table/name". Or
             stored, an earlier run that is judged again without training, under gates chosen by one of CONTROLS.
     """
@@ -133,7 +134,7 @@ def _gated(model: str) -> bool:
 def _settings_of_the_policy(model: str) -> set[str]:
     if _gated(model):
         return _settings_of(PolicyNetwork) - {"num_blocks"} | {"tau"}
-    return {"keep_rate"} if model == "random gates" else set()
+    return {"random gates": {"keep_rate"}, "random depth": {"full_share"}}.get(model, set())
 
 
 def _settings_of(function: Callable[..., object]) -> set[str]:
@@ -167,6 +168,8 @@ def build(run: Run, split: Split) -> NextItemModel:
         return MarkovChain(split)
     if run.model == "random gates":
         return RandomGates(_of_seed(run, lambda: NextItNet(split.num_items, **run.backbone)), run.policy["keep_rate"])
+    if run.model == "random depth":
+        return RandomDepth(_of_seed(run, lambda: NextItNet(split.num_items, **run.backbone)), run.policy["full_share"])
     if run.model in ("nfm", "sasrec"):
         return _of_seed(run, lambda: _NETWORKS[run.model](split.num_items, **run.backbone))
     return build_network(run, split.num_items)
@@ -376,7 +379,7 @@ def _blocks(model: NextItemModel, cases: Windows, choices: Sequence[Tensor] | No
     if isinstance(model, SkipRec):
         gates = torch.cat(list(choices or [gates_of(model, cases)]))
         return {"blocks": round(float(gates.sum(dim=1).mean()), 3), "patterns": len(gates.unique(dim=0))}
-    if isinstance(model, RandomGates):
+    if isinstance(model, RandomGates | RandomDepth):
         model = model.backbone
     return (
         {"blocks": len(model.blocks), "patterns": 1} if isinstance(model, Backbone) else {"blocks": "", "patterns": ""}

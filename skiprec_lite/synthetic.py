@@ -162,6 +162,8 @@ def users_of_known_depth(
         raise ValueError(f"need at least 2 items and 1 user per group, got {items_per_group} and {users_per_group}")
     if curriculum_epochs < 0:
         raise ValueError(f"curriculum_epochs must be at least 0, got {curriculum_epochs}")
+    if test_users_per_group is not None and test_users_per_group < 1:
+        raise ValueError(f"test_users_per_group must be at least 1, got {test_users_per_group}")
     rng = np.random.default_rng(seed)
     rules = np.stack([rng.permutation(items_per_group) for _ in lags])
     return KnownDepth(

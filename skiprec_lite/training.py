@@ -183,6 +183,7 @@ def fit(
                     bar.update()
                 record = {"epoch": epoch, "loss": sum(losses) / len(losses), "candidate": epoch >= first_candidate}
                 warming_up = epoch < warmup_epochs
+                model.eval()
                 ndcg, blocks, more = _validate(backbone if warming_up else model, split.validation)
                 if policy_model and not warming_up:
                     more["cost"] = weight
