@@ -50,9 +50,8 @@ class RandomGates(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True: under random gates in training mode, else at full depth."""
-        return _random_in_training(
-            self, random_gates(len(items), len(self.backbone.blocks), self.keep_rate), items, where
-        )
+        gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
+        return self.backbone.score(self.backbone.encode(items, gates)[where])
 
 
 class RandomDepth(NextItemModel):
@@ -81,9 +80,9 @@ class RandomDepth(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True: at random depths in training mode, else at full depth."""
-        return _random_in_training(
-            self, random_depths(len(items), len(self.backbone.blocks), self.full_share), items, where
-        )
+        gates = random_depths(len(items), len(self.backbone.blocks), self.full_share)  # drawn in eval mode too
+        hidden = self.backbone.encode(items, gates) if self.training else self.backbone.encode(items)
+        return self.backbone.score(hidden[where])
 
 
 def random_depths(rows: int, blocks: int, full_share: float) -> Float[Tensor, "row block"]:
@@ -91,16 +90,6 @@ def random_depths(rows: int, blocks: int, full_share: float) -> Float[Tensor, "r
     depth = torch.randint(1, blocks + 1, (rows, 1))
     depth = torch.where(torch.rand(rows, 1) < full_share, blocks, depth)
     return (torch.arange(blocks) < depth).to(torch.float32)
-
-
-def _random_in_training(
-    model: RandomGates | RandomDepth,
-    gates: Float[Tensor, "row block"],
-    items: Int[Tensor, "batch time"],
-    where: Bool[Tensor, "batch time"],
-) -> Float[Tensor, "scored columns"]:
-    hidden = model.backbone.encode(items, gates if model.training else None)
-    return model.backbone.score(hidden[where])
 
 
 def random_gates(rows: int, blocks: int, keep_rate: float) -> Float[Tensor, "row block"]:

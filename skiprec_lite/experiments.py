@@ -540,7 +540,7 @@ def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
     model = outcome.model
     if isinstance(model, RandomGates | RandomDepth):
         model = model.as_skiprec() if isinstance(model, RandomGates) else model.backbone
-    if isinstance(model, Backbone | SkipRec) and "stored" not in outcome.row["settings"]:
+    if isinstance(model, Backbone | SkipRec) and outcome.history.epochs:  # and not an earlier run, judged again
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints.save(model, folder / f"{outcome.row['run']}.safetensors", command=command, **outcome.row)
 

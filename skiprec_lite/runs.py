@@ -101,7 +101,7 @@ class Run:
         """Refuse a setting that nothing would read: it would stand in a table as if it had been tried.
 
         Raises:
-            ValueError: for an unknown model, protocol or setting.
+            ValueError: for an unknown model, protocol, setting or choice, or a setting that is missing.
         """
         trained = self.model in _NETWORKS
         if not trained and self.model not in ("popularity", "markov"):
@@ -125,6 +125,15 @@ class Run:
                     f"run {self.name!r}: a {self.model} does not read the {part} setting {', '.join(sorted(unknown))}; "
                     f"it reads {', '.join(sorted(names)) or 'none'}"
                 )
+        needed = {"random gates": "keep_rate", "random depth": "full_share"}.get(self.model)
+        if needed and needed not in self.policy:
+            raise ValueError(f"run {self.name!r}: {self.model} needs the policy setting {needed}")
+        if "stored" in self.training and self.protocol not in PROTOCOLS:
+            raise ValueError(f"run {self.name!r}: an earlier run is judged again on {', '.join(PROTOCOLS)} only")
+        key, choices = ("gates", list(CONTROLS)) if "stored" in self.training else ("gate_loss", list(GATE_LOSSES))
+        chosen = self.training.get(key)
+        if (key == "gates" or key in self.training) and chosen not in choices:
+            raise ValueError(f"run {self.name!r}: {key} must be one of {', '.join(choices)}, got {chosen!r}")
 
 
 def _gated(model: str) -> bool:
@@ -225,6 +234,8 @@ def execute(
     for key in ("stored", "pretrained"):
         if key in settings:
             settings[key] = _earlier(stored, settings[key])
+    if not isinstance(settings.get("pretrained"), Backbone | None):
+        raise ValueError(f"run {run.name!r}: {run.training['pretrained']!r} is no backbone to start from")
     model, history = settings.get("stored") or build(run, split), History()
     if "stored" in settings:
         if not isinstance(model, SkipRec):

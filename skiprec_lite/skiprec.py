@@ -97,7 +97,8 @@ class SkipRec(NextItemModel):
         Raises:
             ValueError: if a position before `cut` is asked for.
         """
-        if (where & (_positions(items) < _cut_column(items, cut))).any():
+        before = where[:, :-1] if cut is None else where & (_positions(items) < _cut_column(items, cut))
+        if before.any():
             raise ValueError("a position before the cut cannot be scored: its gates have read the item to predict")
         if gates is None:
             gates = self.gates(items, cut, sample=False)
@@ -110,28 +111,53 @@ class SkipRec(NextItemModel):
         return encode_kept(self.backbone, items, gates)
 
 
+CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 09)
+
+
 def encode_kept(
     backbone: Backbone, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"]
 ) -> Float[Tensor, "batch time channel"]:
     """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
 
-    Equal to backbone.encode(items, gates) to float precision. Built in lesson 09.
+    Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included. Built in lesson 09.
 
     Raises:
         ValueError: if a gate is neither 0 nor 1, the shape is not (batch, block), or an item is out of range.
     """
     backbone.check_input(items, gates)
-    if not ((gates == 0) | (gates == 1)).all():
+    keep = gates.bool()
+    if (gates != keep).any():
         raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
     mask = items > 0
-    hidden = backbone.embed(items)  # (batch, time, channel)
-    for index, block in enumerate(backbone.blocks):
-        keep = gates[:, index].nonzero().squeeze(1)  # the rows that run this block
-        if len(keep) == len(items):
-            hidden = block(hidden, mask)
-        elif len(keep):
-            hidden = hidden.index_copy(0, keep, block(hidden[keep], mask[keep]))
+    hidden = backbone.embed(items).clone()  # (batch, time, channel); the walk writes into it, so it is our own
+    keepers = keep.T.nonzero()[:, 1].split(keep.sum(dim=0).tolist())  # for each block the rows that run it
+    for block, rows in zip(backbone.blocks, keepers):
+        if len(rows) == len(items):  # nobody skips: nothing to gather
+            hidden = torch.cat([block(*part) for part in zip(hidden.split(CHUNK), mask.split(CHUNK))])
+        elif len(rows):
+            for some in rows.split(CHUNK):  # a block reads a copy, so no gradient needs what is overwritten
+                out = block(hidden.index_select(0, some), mask.index_select(0, some))
+                hidden.index_copy_(0, some, out)
     return hidden
+
+
+def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tensor, "batch block"]:
+    """Greedy gates with at most k blocks a user: of those that the policy would keep, the k it is surest of.
+
+    Sure means a large gap between the keep and the skip logit. Built in lesson 09.
+
+    Args:
+        logits: (keep, skip) of each block.
+        k: the budget; from the number of blocks on it changes nothing.
+
+    Raises:
+        ValueError: if k is negative.
+    """
+    if k < 0:
+        raise ValueError(f"k must be at least 0, got {k}")
+    gap = logits[..., 0] - logits[..., 1]
+    surest = gap.topk(min(k, gap.shape[1]), dim=1).indices
+    return torch.zeros_like(gap).scatter(1, surest, 1.0) * (gap > 0)
 
 
 def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from mutants import Mutant, in_force
+from mutants import Mutant, in_force, source_of
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = ("monkeypatch", "tmp_path")
@@ -113,6 +113,27 @@ def first_to_fail(mutant: Mutant, order: Sequence[str]) -> str | None:
                     except EVERYTHING_THAT_A_TEST_RAISES:
                         return name
     return None
+
+
+def tests_that_each_is_caught(mutants: Sequence[Mutant], files: Sequence[str]) -> tuple[Any, Any, Any]:
+    """A fixture, to be named in_order, and two tests, for a test file to hold under names of its own."""
+
+    @pytest.fixture(scope="module")
+    def in_order() -> list[str]:
+        return quick_first(files)
+
+    @pytest.mark.parametrize("mutant", mutants, ids=name_of)
+    def test_the_text_to_replace_occurs_exactly_once(mutant: Mutant) -> None:
+        assert source_of(mutant.module).count(mutant.old) == 1
+        assert mutant.new != mutant.old
+
+    @pytest.mark.parametrize("mutant", mutants, ids=name_of)
+    def test_a_unit_test_catches(mutant: Mutant, in_order: list[str]) -> None:
+        caught = first_to_fail(mutant, in_order)
+        print(f"{mutant.error}: caught by {caught}")
+        assert caught is not None
+
+    return in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches
 
 
 def name_of(mutant: Mutant) -> str:

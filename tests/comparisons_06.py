@@ -96,6 +96,7 @@ def same_world(lesson: Callable, package: Callable) -> None:
         {"lags": [0, 4], "seed": 5},
         {"lags": (2,), "items_per_group": 2, "users_per_group": 1, "length": 4, "noise": 0.0},
         {"lags": (1, 3), "items_per_group": 7, "length": 9, "noise": 0.5, "shared_items": True, "seed": 1},
+        {"lags": (0, 5), "users_per_group": 4, "length": 9, "curriculum_epochs": 3, "test_users_per_group": 2},
     ]
     for options in several:
         ours, theirs = lesson(**options), package(**options)
@@ -108,6 +109,8 @@ def same_world(lesson: Callable, package: Callable) -> None:
             else:
                 assert one == other, field.name
         assert_same(ours.draw(3, 2).items, theirs.draw(3, 2).items)
+        assert_same(ours.fresh(1).items, theirs.fresh(1).items)
+        assert_same(ours.split().test.items, theirs.split().test.items)
 
 
 COMPARISONS_06: dict[str, Comparison] = {

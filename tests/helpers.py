@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skiprec_lite.backbones import Backbone, NextItNet
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.datasets import Interactions
-from skiprec_lite.splits import Split, last_n, pad_left
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import Split, Windows, last_n, pad_left
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -37,6 +40,14 @@ def random_items(lengths: Sequence[int], time: int, num_items: int, *, seed: int
     """One row of `time` positions for each length, padding on the left."""
     noise = generator(seed)
     return pad_left([torch.randint(1, num_items + 1, (n,), generator=noise).tolist() for n in lengths], time)
+
+
+def random_windows(lengths: Sequence[int], time: int, num_items: int, *, seed: int = 0) -> Windows:
+    """Rows of random items, each real position of which is scored; a policy may read all."""
+    both = random_items([n + 1 for n in lengths], time + 1, num_items, seed=seed)
+    items = both[:, :-1].clone()
+    targets = both[:, 1:].masked_fill(items == 0, 0)
+    return Windows(items, targets, torch.full((len(items),), time - 1), torch.arange(len(items)))
 
 
 def zeros_before(items: Tensor, pads: int) -> Tensor:
@@ -98,3 +109,48 @@ def plain_copy(block: ResidualBlock, dilation: int, kernel_size: int = 3) -> Pla
     plain = PlainBlock(len(block.conv1.weight), kernel_size, dilation, rezero=block.scale is not None).double()
     plain.load_state_dict(block.state_dict())
     return plain
+
+
+class GivenLogits(nn.Module):
+    """Stands in for a policy: a parameter of logits (row, block, keep / skip), whatever the items are."""
+
+    def __init__(self, logits: Tensor, num_items: int) -> None:
+        super().__init__()
+        self.sizes = {"num_items": num_items, "num_blocks": logits.shape[1]}
+        self.logits = nn.Parameter(logits.clone())
+
+    def forward(self, items: Tensor) -> Tensor:
+        assert len(items) == len(self.logits)
+        return self.logits
+
+
+def random_logits(rows: int, blocks: int, *, spread: float = 1.5, seed: int = 7) -> Tensor:
+    return spread * torch.randn(rows, blocks, 2, generator=generator(seed), dtype=torch.float64)
+
+
+def with_given_logits(model: SkipRec, logits: Tensor) -> SkipRec:
+    """The same backbone and temperature, with these logits for its rows in place of the policy."""
+    given = SkipRec(model.backbone, PolicyNetwork(int(model.policy.sizes["num_items"]), logits.shape[1]), tau=model.tau)
+    given.policy = GivenLogits(logits, int(model.policy.sizes["num_items"]))
+    return given
+
+
+def random_skiprec(
+    num_items: int, *, dropout: float = 0.0, scale: float = 0.5, tau: float = 2.0, backbone: Backbone | None = None
+) -> SkipRec:
+    """Three blocks, or those of the given backbone; float64, every parameter random."""
+    if backbone is None:
+        backbone = NextItNet(
+            num_items, channels=6, dilations=(1, 2, 1), dropout=dropout, embedding_dropout=dropout, tied=True
+        )
+    policy = PolicyNetwork(num_items, len(backbone.blocks), channels=5, dilations=(1,))
+    return SkipRec(randomise(backbone.double(), scale=scale), randomise(policy.double(), seed=1, scale=0.7), tau=tau)
+
+
+def losses_by_loop(backbone: Backbone, cases: Windows, gates: Tensor) -> list[Tensor]:
+    """Cross-entropy at the scored positions of each row, position by position."""
+    log_p = backbone(cases.items, gates).log_softmax(dim=-1)
+    return [
+        torch.stack([-log_p[row, t, target] for t, target in enumerate(targets) if target])
+        for row, targets in enumerate(cases.targets.tolist())
+    ]

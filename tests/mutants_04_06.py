@@ -184,8 +184,8 @@ BLIND = (
     Mutant(
         "synthetic",
         "fresh training users are the validation's and the test's",
-        'users of an epoch: what `fit` takes as its argument of that name."""\n        return self.draw(1000 + epoch)',
-        'users of an epoch."""\n        return self.draw(1 + epoch)',
+        "if epoch >= self.curriculum_epochs:\n            return self.draw(1000 + epoch)",
+        "if epoch >= self.curriculum_epochs:\n            return self.draw(1 + epoch)",
     ),
     Mutant(
         "synthetic",
@@ -230,10 +230,7 @@ BLIND = (
         "0 if not shared_items else",
     ),
     Mutant(
-        "synthetic",
-        "test users are the training users",
-        "(self.draw(part) for part in range(3))\n        for part",
-        "(self.draw(part % 2) for part in range(3))\n        for part",
+        "synthetic", "test users are the training users", "self.draw(1), self.draw(2, ", "self.draw(1), self.draw(0, "
     ),
     # --- blocks ---
     Mutant("blocks", "dilation off by one", "shift = tap * self.dilation", "shift = tap * (self.dilation + 1)"),
@@ -273,14 +270,14 @@ BLIND = (
     Mutant(
         "blocks",
         "no mask before the second convolution",
-        "if mask is not None:",
-        "if mask is not None and conv is self.conv1:",
+        "if mask is not None:  # before",
+        "if mask is not None and conv is self.conv1:  # before",
     ),
     Mutant(
         "blocks",
         "no mask before the first convolution",
-        "if mask is not None:",
-        "if mask is not None and conv is self.conv2:",
+        "if mask is not None:  # before",
+        "if mask is not None and conv is self.conv2:  # before",
     ),
     Mutant(
         "blocks",
@@ -383,8 +380,8 @@ BLIND = (
     Mutant(
         "backbones",
         "the output bias is not used",
-        "torch.cat([self.padding_score, self.output_bias])",
-        "torch.cat([self.padding_score, 0 * self.output_bias])",
+        "self.output_weight, torch.cat([self.padding_score, self.output_bias])",
+        "self.output_weight, torch.cat([self.padding_score, 0 * self.output_bias])",
     ),
     # --- training ---
     Mutant(
@@ -409,15 +406,6 @@ BLIND = (
     Mutant("training", "patience off by one", ">= patience:", "> patience:"),
     Mutant("training", "rows are not shuffled", "torch.randperm(len(train))", "torch.arange(len(train))"),
     Mutant("training", "the seed is not used", "torch.manual_seed(seed)", "torch.manual_seed(0)"),
-    Mutant("training", "a cut may lie in the padding", "return first + (torch", "return 0 * first + (torch"),
-    Mutant("training", "the item at the cut is predicted, too", ">= cut.unsqueeze(1)", ">= cut.unsqueeze(1) - 1"),
-    Mutant(
-        "training",
-        "positions before the cut are scored",
-        "scored &= torch.arange(scored.shape[1]) >= cut.unsqueeze(1)",
-        "pass",
-    ),
-    Mutant("training", "the cost rewards running", "+ weight * gates.mean()", "- weight * gates.mean()"),
     Mutant("training", "the ramp starts with the first epoch", "since = (epoch - warmup_epochs) +", "since = epoch +"),
     Mutant("training", "epochs of the ramp can be chosen", "warmup_epochs + ramp_epochs if", "warmup_epochs if"),
     Mutant(
@@ -589,14 +577,15 @@ OWN = (
     Mutant(
         "blocks",
         "another epsilon in the norm",
-        "self.norm1 = nn.LayerNorm(channels)",
-        "self.norm1 = nn.LayerNorm(channels, eps=1e-3)",
+        "self.norm1 = nn.LayerNorm(channels)\n        self.conv2",
+        "self.norm1 = nn.LayerNorm(channels, eps=1e-3)\n        self.conv2",
     ),
     Mutant(
         "blocks",
         "a norm without weight and bias",
-        "self.norm2 = nn.LayerNorm(channels)",
-        "self.norm2 = nn.LayerNorm(channels, elementwise_affine=False)",
+        "self.norm2 = nn.LayerNorm(channels)\n        self.dropout = nn.Dropout(dropout)\n        self.scale =",
+        "self.norm2 = nn.LayerNorm(channels, elementwise_affine=False)\n"
+        "        self.dropout = nn.Dropout(dropout)\n        self.scale =",
     ),
     Mutant(
         "blocks",
@@ -731,15 +720,6 @@ OWN = (
         "torch.randperm(len(train)).split(batch_size)",
         "torch.randperm(len(train))[: max(1, len(train) // batch_size) * batch_size].split(batch_size)",
     ),
-    Mutant("training", "the cost counts blocks, not their share", "gates.mean()", "gates.sum(dim=1).mean()"),
-    Mutant(
-        "training",
-        "no gradient for the policy",
-        "model.gates(batch.items, cut, sample=True)",
-        "model.gates(batch.items, cut, sample=True).detach()",
-    ),
-    Mutant("training", "one cut for all rows of a batch", "torch.rand(len(items))", "torch.rand(1)"),
-    Mutant("training", "the last position is never the cut", "* real).long()", "* (real - 1)).long()"),
     Mutant(
         "training",
         "an unpaired error chooses",
@@ -770,15 +750,9 @@ OWN = (
     ),
     Mutant(
         "training",
-        "settled epochs draw their gates",
-        "model.gates(batch.items, cut, sample=False)",
-        "model.gates(batch.items, cut, sample=True)",
-    ),
-    Mutant(
-        "training",
         "the stream of the session is used",
-        "with torch.random.fork_rng(devices=[]):",
-        "with torch.enable_grad():",
+        "with torch.random.fork_rng(devices=[]):\n            torch.manual_seed",
+        "with torch.enable_grad():\n            torch.manual_seed",
     ),
 )
 

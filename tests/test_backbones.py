@@ -10,7 +10,7 @@ import torch
 from helpers import generator, histories_log, plain_copy, random_items, randomise, tiny_split, zeros_before
 from torch import Tensor, nn
 
-from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, in_eval_mode
+from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec, in_eval_mode
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.downloads import data_folder
 from skiprec_lite.evaluation import evaluate
@@ -230,6 +230,150 @@ def test_gates_of_another_shape_are_refused(shape: tuple[int, int]) -> None:
     # A wrong number of rows is a matter for the type checker where one is on.
     with pytest.raises((ValueError, TypeError)):
         random_net()(items_of(), torch.ones(shape))
+
+
+# --- SASRec ---
+
+
+def random_sasrec(
+    *, max_length: int = 7, heads: int = 2, num_blocks: int = 3, channels: int = 8, dropout: float = 0.0
+) -> SASRec:
+    sizes = {"max_length": max_length, "heads": heads, "num_blocks": num_blocks, "channels": channels}
+    return randomise(SASRec(NUM_ITEMS, dropout=dropout, **sizes).double())
+
+
+def torch_layer(block: nn.Module) -> nn.Module:
+    """The attention block as torch's own layer, the norm first, with its weights."""
+    width, ours = block.join.weight.shape[0], block.state_dict()
+    layer = nn.TransformerEncoderLayer(
+        width, block.heads, width, dropout=0.0, batch_first=True, norm_first=True
+    ).double()
+    names = {"norm1": "norm1", "norm2": "norm2", "self_attn.out_proj": "join", "linear1": "inner", "linear2": "outer"}
+    weights = {
+        f"{theirs}.{kind}": ours[f"{name}.{kind}"] for theirs, name in names.items() for kind in ("weight", "bias")
+    }
+    layer.load_state_dict(
+        weights | {f"self_attn.in_proj_{kind}": ours[f"project.{kind}"] for kind in ("weight", "bias")}
+    )
+    return layer
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+@pytest.mark.parametrize("max_length", [1, 4, 9, 30])
+def test_sasrec_equals_torch_s_layers_on_each_row_alone(max_length: int, heads: int) -> None:
+    """Position p from the right, the last place for all that is further back; the items' own embedding scores."""
+    net, items = random_sasrec(max_length=max_length, heads=heads), items_of()
+    found = net(items)
+    for row, length in enumerate(LENGTHS):
+        real = items[row, 9 - length :]
+        age = [min(length - 1 - t, max_length - 1) for t in range(length)]
+        hidden = (net.embedding.weight[real] + net.positions[age]).unsqueeze(0)
+        future = torch.ones(length, length, dtype=torch.bool).triu(1)
+        for block in net.blocks:
+            hidden = torch_layer(block)(hidden, src_mask=future)
+        hidden = nn.functional.layer_norm(hidden[0], (8,), net.norm.weight, net.norm.bias)
+        expected = hidden @ net.embedding.weight[1:].T + net.output_bias
+        assert expected.std() > 0.1
+        torch.testing.assert_close(found[row, 9 - length :, 1:], expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("max_length", [4, 60])
+@pytest.mark.parametrize("pads", [1, 7, 40])
+def test_padding_never_changes_a_prediction_of_sasrec(pads: int, max_length: int) -> None:
+    net, items = random_sasrec(max_length=max_length), items_of()
+    for gates in (None, random_gates(len(items), 3)):
+        real = items > 0
+        before = net(items, gates)[real]
+        after = net(zeros_before(items, pads), gates)[:, pads:][real]
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("t", [0, 3, 8])
+def test_a_prediction_of_sasrec_reads_the_present_and_the_past_only(t: int) -> None:
+    net, items = random_sasrec(max_length=9), items_of((9,) * 6)
+    changed = items.clone()
+    changed[:, t] = changed[:, t] % NUM_ITEMS + 1
+    before, after = net(items), net(changed)
+    assert torch.equal(after[:, :t], before[:, :t])
+    assert (after[:, t:] != before[:, t:]).any(dim=-1).all()
+
+
+def test_sasrec_knows_the_order_of_its_items() -> None:
+    net = random_sasrec(max_length=5)
+    one, other = (net(torch.tensor([order]))[0, -1, 1:] for order in ([3, 9, 1, 5], [9, 1, 3, 5]))
+    assert (one - other).abs().max() > 1e-2
+
+
+def test_sasrec_embeds_padding_as_zero_and_adds_a_place_to_each_item() -> None:
+    net, items = random_sasrec(max_length=4), items_of()
+    embedded = net.embed(items)
+    assert embedded.shape == (5, 9, 8)
+    assert (embedded[items == 0] == 0).all()
+    for row in range(5):
+        for t in range(9):
+            if items[row, t]:
+                expected = net.embedding.weight[items[row, t]] + net.positions[min(8 - t, 3)]
+                torch.testing.assert_close(embedded[row, t], expected, rtol=0, atol=1e-15)
+
+
+def test_shapes_the_padding_column_and_score_at_of_sasrec() -> None:
+    net, items = random_sasrec(), items_of()
+    hidden, scores = net.encode(items), net(items)
+    assert hidden.shape == (5, 9, 8)
+    assert scores.shape == (5, 9, NUM_ITEMS + 1)
+    assert (scores[..., 0] == -math.inf).all()
+    assert torch.isfinite(scores[..., 1:]).all()
+    where = (torch.rand(items.shape, generator=generator(2)) < 0.4) & (items > 0)
+    torch.testing.assert_close(net.score_at(items, where)[:, 1:], scores[where][:, 1:], rtol=0, atol=1e-12)
+
+
+def test_gates_pass_sasrec_s_blocks_by() -> None:
+    net, items = random_sasrec(), items_of()
+    torch.testing.assert_close(net(items, torch.ones(5, 3)), net(items), rtol=0, atol=1e-12)
+    torch.testing.assert_close(net.encode(items, torch.zeros(5, 3)), net.embed(items), rtol=0, atol=0)
+    gates = random_gates(5, 3)
+    hidden, mask = net.embed(items), items > 0
+    for index, block in enumerate(net.blocks):
+        gate = gates[:, index, None, None]
+        hidden = gate * block(hidden, mask) + (1 - gate) * hidden
+    torch.testing.assert_close(net.encode(items, gates), hidden, rtol=0, atol=1e-12)
+
+
+def test_every_parameter_of_sasrec_has_a_gradient_and_padding_none() -> None:
+    net, items = random_sasrec(), items_of()
+    real = items > 0
+    nn.functional.cross_entropy(net(items)[real], items[real]).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+    assert (net.positions.grad.abs().amax(dim=1) > 0).all()
+    assert (net.embedding.weight.grad[0] == 0).all()
+
+
+def test_sasrec_drops_out_in_training_only_on_the_items_and_in_every_block() -> None:
+    net, items = random_sasrec(dropout=0.4), items_of()
+    assert [block.dropout.p for block in net.blocks] == [0.4] * 3
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        embedded = net.train().embed(items)
+        whole = random_sasrec().embed(items)
+        dropped = (embedded == 0) & (whole != 0)
+        torch.testing.assert_close(embedded[~dropped], whole[~dropped] / 0.6, rtol=1e-12, atol=0)
+        real = (items > 0).sum() * 8
+        assert abs(dropped.sum() / real - 0.4) < 4 * (0.24 / real) ** 0.5
+        assert not torch.equal(net(items), net(items))
+    assert torch.equal(net.eval()(items), random_sasrec()(items))
+
+
+@pytest.mark.parametrize("wrong", [{"max_length": 0}, {"max_length": -1}, {"heads": 3}, {"heads": 0}])
+def test_impossible_sizes_of_sasrec_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        random_sasrec(**wrong)
+
+
+@pytest.mark.parametrize("item", [-1, NUM_ITEMS + 1])
+def test_an_item_outside_the_catalogue_is_refused_by_sasrec(item: int) -> None:
+    with pytest.raises(ValueError, match="items"):
+        random_sasrec()(torch.tensor([[1, item]]))
 
 
 # --- NFM ---

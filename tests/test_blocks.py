@@ -1,11 +1,11 @@
 import pytest
 import torch
-from helpers import generator, plain_copy, randomise
+from helpers import generator, plain_copy, random_items, randomise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
+from skiprec_lite.blocks import AttentionBlock, CausalConv1d, ResidualBlock, receptive_field
 
 KERNELS_AND_DILATIONS = [(1, 1), (2, 1), (3, 1), (3, 2), (3, 4), (5, 3), (3, 11), (3, 12), (3, 50)]
 
@@ -221,3 +221,142 @@ def test_sizes_below_one_are_refused(sizes: tuple[int, int, int]) -> None:
     if sizes[0]:
         with pytest.raises(ValueError, match="at least 1"):
             receptive_field((1, sizes[2]), sizes[1])
+
+
+# --- the attention block ---
+
+HEADS = (1, 2, 3)
+
+
+def random_attention(heads: int = 2, *, dropout: float = 0.0) -> AttentionBlock:
+    return randomise(AttentionBlock(6, heads, dropout=dropout).double())
+
+
+def padded_mask() -> Tensor:
+    """Three rows of 12, 7 and 1 real items."""
+    return random_items((12, 7, 1), 12, 5) > 0
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_attention_equals_torch_s_scaled_dot_product(heads: int, with_mask: bool) -> None:
+    """At every position, padding included: there a position reads itself, and what is real before it."""
+    block, mask = random_attention(heads), padded_mask() if with_mask else None
+    may_read = torch.ones(12, 12, dtype=torch.bool).tril().expand(3, 12, 12)
+    if mask is not None:
+        may_read = (may_read & mask.unsqueeze(1)) | torch.eye(12, dtype=torch.bool)
+    results = []
+    for ours in (True, False):
+        hidden = random_hidden().requires_grad_()
+        if ours:
+            out = block.attend(hidden, mask)
+        else:
+            width = 6 // heads
+            parts = hidden @ block.project.weight.T + block.project.bias
+            q, k, v = (parts[..., 6 * i : 6 * i + 6].view(3, 12, heads, width).transpose(1, 2) for i in range(3))
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=may_read.unsqueeze(1))
+            out = out.transpose(1, 2).reshape(3, 12, 6) @ block.join.weight.T + block.join.bias
+        weights = [hidden, *block.project.parameters(), *block.join.parameters()]
+        results.append((out, *torch.autograd.grad((out * random_hidden(seed=4)).sum(), weights)))
+    for ours, theirs in zip(*results, strict=True):
+        assert ours.shape == theirs.shape
+        assert theirs.abs().max() > 0.1
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_attention_equals_torch_s_module_of_the_same_weights(heads: int) -> None:
+    """nn.MultiheadAttention has no say at padded positions: whoever has nothing to read gets NaN there."""
+    block, mask, hidden = random_attention(heads), padded_mask(), random_hidden()
+    theirs = nn.MultiheadAttention(6, heads, batch_first=True).double()
+    named = {"in_proj_weight": block.project.weight, "in_proj_bias": block.project.bias}
+    theirs.load_state_dict(named | {"out_proj.weight": block.join.weight, "out_proj.bias": block.join.bias})
+    future = torch.ones(12, 12, dtype=torch.bool).triu(1)
+    expected, _ = theirs(hidden, hidden, hidden, attn_mask=future, key_padding_mask=~mask, need_weights=False)
+    torch.testing.assert_close(block.attend(hidden, mask)[mask], expected[mask], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_an_attention_block_equals_torch_s_layer_of_the_same_weights(heads: int, with_mask: bool) -> None:
+    """nn.TransformerEncoderLayer with the norm first."""
+    block, hidden = random_attention(heads), random_hidden()
+    mask = padded_mask() if with_mask else torch.ones(3, 12, dtype=torch.bool)
+    layer = nn.TransformerEncoderLayer(6, heads, dim_feedforward=6, dropout=0.0, batch_first=True, norm_first=True)
+    layer = layer.double()
+    names = {
+        "norm1": "norm1", "norm2": "norm2", "self_attn.out_proj": "join", "linear1": "inner", "linear2": "outer",
+    }  # fmt: skip
+    ours = block.state_dict()
+    weights = {
+        f"{theirs}.{kind}": ours[f"{name}.{kind}"] for theirs, name in names.items() for kind in ("weight", "bias")
+    }
+    weights |= {f"self_attn.in_proj_{kind}": ours[f"project.{kind}"] for kind in ("weight", "bias")}
+    layer.load_state_dict(weights)
+    future = torch.ones(12, 12, dtype=torch.bool).triu(1)
+    expected = layer(hidden, src_mask=future, src_key_padding_mask=~mask)
+    found = block(hidden, mask if with_mask else None)
+    assert found.shape == (3, 12, 6)
+    torch.testing.assert_close(found[mask], expected[mask], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("t", [0, 5, 11])
+def test_attention_reads_the_present_and_the_past_only(t: int, with_mask: bool) -> None:
+    block, hidden = random_attention(), random_hidden()
+    mask = torch.ones(3, 12, dtype=torch.bool) if with_mask else None
+    changed = hidden.clone()
+    changed[:, t] += 1.0
+    changed[:, t, 0] -= 3.0  # a shift of all channels alone would be undone by the norm
+    before, after = block(hidden, mask), block(changed, mask)
+    assert torch.equal(after[:, :t], before[:, :t])
+    assert ((after - before)[:, t:].abs().amax(dim=-1) > 1e-6).all()
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_what_stands_at_padding_is_attended_to_by_nobody(heads: int) -> None:
+    block, mask, hidden = random_attention(heads), padded_mask(), random_hidden()
+    other = torch.where(mask.unsqueeze(-1), hidden, 100 * random_hidden(seed=9))
+    assert torch.equal(block(other, mask)[mask], block(hidden, mask)[mask])
+    assert not torch.equal(block(other)[mask], block(hidden)[mask])
+    for row, length in enumerate((12, 7, 1)):
+        alone = block(hidden[row : row + 1, 12 - length :])
+        torch.testing.assert_close(block(hidden, mask)[row : row + 1, 12 - length :], alone, rtol=0, atol=1e-12)
+
+
+def test_a_row_of_padding_alone_stays_finite_forwards_and_backwards() -> None:
+    block, hidden = random_attention(), random_hidden().requires_grad_()
+    out = block(hidden, torch.zeros(3, 12, dtype=torch.bool))
+    assert torch.isfinite(out).all()
+    assert torch.isfinite(torch.autograd.grad(out.sum(), hidden)[0]).all()
+
+
+def test_every_parameter_of_an_attention_block_has_a_gradient() -> None:
+    block = random_attention()
+    (block(random_hidden(), padded_mask()) * random_hidden(seed=4)).sum().backward()
+    for name, parameter in block.named_parameters():
+        assert parameter.grad.abs().max() > 1e-6, name
+
+
+def test_an_attention_block_drops_weights_both_branches_and_what_is_between_the_layers() -> None:
+    block, shapes = random_attention(heads=2, dropout=0.4), []
+    block.dropout.register_forward_hook(lambda _, inputs, out: shapes.append((tuple(out.shape), inputs[0], out)))
+    hidden = random_hidden()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        assert not torch.equal(block.train()(hidden), block(hidden))
+        assert [shape for shape, _, _ in shapes[:4]] == [(3, 2, 12, 12), *[(3, 12, 6)] * 3]
+        weights, attended, inner, outer = (before for _, before, _ in shapes[:4])
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 12).double(), rtol=0, atol=1e-12)
+        assert (inner >= 0).all()
+        assert attended.min() < 0
+        assert outer.min() < 0
+        shapes.clear()
+        assert torch.equal(block.eval()(hidden), random_attention(heads=2)(hidden))
+        assert all(torch.equal(before, after) for _, before, after in shapes)
+
+
+@pytest.mark.parametrize("heads", [0, -1, 4, 12])
+def test_heads_that_cannot_share_the_channels_are_refused(heads: int) -> None:
+    with pytest.raises(ValueError, match="heads"):
+        AttentionBlock(6, heads)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from skiprec_lite import checkpoints
-from skiprec_lite.backbones import NextItNet
+from skiprec_lite.backbones import Backbone, NextItNet, SASRec
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 
@@ -28,12 +28,24 @@ def skiprec(*, tied: bool = False) -> SkipRec:
     return SkipRec(net(tied=tied), randomise(policy, seed=1), tau=3.5)
 
 
-MODELS: dict[str, Callable[[], NextItNet | SkipRec]] = {
+def sasrec() -> SASRec:
+    return randomise(SASRec(NUM_ITEMS, channels=8, num_blocks=3, heads=4, max_length=4, dropout=0.2))
+
+
+def with_a_gru(backbone: Backbone) -> SkipRec:
+    policy = PolicyNetwork(NUM_ITEMS, 3, channels=6, encoder="gru", keep_bias=-1.5, embedding_channels=4)
+    return SkipRec(backbone, randomise(policy, seed=1), tau=0.5)
+
+
+MODELS: dict[str, Callable[[], Backbone | SkipRec]] = {
     "NextItNet": net,
     "tied NextItNet": lambda: net(tied=True),
     "plain NextItNet": lambda: net(rezero=False),
     "SkipRec": skiprec,
     "tied SkipRec": lambda: skiprec(tied=True),
+    "SASRec": sasrec,
+    "SkipRec with a GRU": lambda: with_a_gru(net()),
+    "SkipRec on SASRec": lambda: with_a_gru(sasrec()),
 }
 
 
@@ -62,12 +74,47 @@ def test_a_loaded_model_is_the_saved_one(kind: str, tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
-def test_what_is_no_weight_is_kept_too(tmp_path: Path) -> None:
-    checkpoints.save(skiprec(), tmp_path / "model.safetensors")
+@pytest.mark.parametrize(("kind", "tau"), [("SkipRec", 3.5), ("SkipRec on SASRec", 0.5)])
+def test_what_is_no_weight_is_kept_too(kind: str, tau: float, tmp_path: Path) -> None:
+    model = MODELS[kind]()
+    checkpoints.save(model, tmp_path / "model.safetensors")
     loaded = checkpoints.load(tmp_path / "model.safetensors")
-    assert loaded.tau == 3.5
-    assert loaded.backbone.sizes == skiprec().backbone.sizes
-    assert loaded.policy.sizes == skiprec().policy.sizes
+    assert loaded.tau == tau
+    assert type(loaded.backbone) is type(model.backbone)
+    assert loaded.backbone.sizes == model.backbone.sizes
+    assert loaded.policy.sizes == model.policy.sizes
+    assert [m.p for m in loaded.modules() if isinstance(m, nn.Dropout)] == [
+        m.p for m in model.modules() if isinstance(m, nn.Dropout)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["SASRec", "SkipRec on SASRec"])
+def test_sasrec_stores_each_weight_once(kind: str, tmp_path: Path) -> None:
+    model, path = MODELS[kind](), tmp_path / "model.safetensors"
+    checkpoints.save(model, path)
+    assert sum(t.numel() for t in load_file(path).values()) == sum(p.numel() for p in model.parameters())
+
+
+SASREC_CHANGES: dict[str, Callable[[dict], object]] = {
+    "another kind": lambda d: d.update(kind="NextItNet"),
+    "fewer places": lambda d: d["sizes"].update(max_length=3),
+    "more blocks": lambda d: d["sizes"].update(num_blocks=4),
+    "heads that do not divide": lambda d: d["sizes"].update(heads=3),
+    "no places": lambda d: d["sizes"].update(max_length=0),
+    "dilations": lambda d: d["sizes"].update(dilations=[1, 2, 4]),
+}
+
+
+@pytest.mark.parametrize("change", SASREC_CHANGES)
+def test_a_header_that_does_not_describe_sasrec_s_weights_is_refused(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoints.save(sasrec(), path)
+    header, tensors = header_of(path), load_file(path)
+    described = json.loads(header["model"])
+    SASREC_CHANGES[change](described)
+    save_file(tensors, path, metadata=header | {"model": json.dumps(described)})
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        checkpoints.load(path)
 
 
 def test_a_tied_model_stays_tied_and_stores_its_weights_once(tmp_path: Path) -> None:

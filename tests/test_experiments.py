@@ -6,11 +6,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from helpers import histories_log
 from test_runs import NETWORK, SHORT, SYNTHETIC
 
 from skiprec_lite import checkpoints, experiments, runs
+from skiprec_lite.backbones import NextItNet
 from skiprec_lite.experiments import EXPERIMENTS, Experiment
 from skiprec_lite.runs import Outcome, Run
+from skiprec_lite.skiprec import SkipRec
 
 
 def small(name: str, *, seed: int = 0, **training: Any) -> Run:
@@ -25,8 +28,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Run these as an experiment called "made_up", in a folder of the test's own."""
     monkeypatch.setattr(experiments, "commit", lambda *, uncommitted: "0" * 9)
 
-    def run_these(*these: Run) -> pd.DataFrame:
-        monkeypatch.setitem(EXPERIMENTS, "made_up", Experiment(lambda: list(these), these[0].name))
+    def run_these(*these: Run, watch: bool = False) -> pd.DataFrame:
+        monkeypatch.setitem(EXPERIMENTS, "made_up", Experiment(lambda: list(these), these[0].name, watch=watch))
         return experiments.run_experiment("made_up", folder=tmp_path / "results", progress=False)
 
     return run_these
@@ -124,6 +127,81 @@ def test_check_compares_the_smallest_row_with_a_fresh_run(start: Start, tmp_path
     row.to_csv(table, index=False)
     with pytest.raises(ValueError, match="no row 'a'"):
         experiments.check("made_up", folder=folder)
+
+
+def gated(name: str, *, seed: int = 0, **training: Any) -> Run:
+    short = SHORT | {"warmup_epochs": 1, "ramp_epochs": 0} | training
+    return Run(name, "skiprec", "known depth", seed, NETWORK, {}, short, SYNTHETIC)
+
+
+def test_watched_groups_have_a_table_of_their_own(start: Start, tmp_path: Path) -> None:
+    found = start(small("a"), gated("b"), gated("c", seed=1), watch=True)
+    groups = runs.read_table(tmp_path / "results" / "made_up_groups.csv")
+    names = ["run", "epoch", "lag", "accuracy", "blocks", "keep", "slope", "difference", "signal", "noise"]
+    assert list(groups.columns) == names
+    rows = [(run, epoch, lag) for run in "bc" for epoch in range(2) for lag in (0, 2)]
+    assert list(zip(groups["run"], groups["epoch"], groups["lag"])) == rows
+    assert all(len(text.split(" ")) == 2 for column in ("keep", "slope", "difference") for text in groups[column])
+    assert found["count auc"].notna().tolist() == [False, True, True]
+
+
+def test_without_watching_there_is_no_such_table(start: Start, tmp_path: Path) -> None:
+    start(gated("b"))
+    assert not (tmp_path / "results" / "made_up_groups.csv").exists()
+
+
+def test_what_a_killed_run_left_of_its_groups_is_dropped(start: Start, tmp_path: Path) -> None:
+    start(gated("b"), watch=True)
+    groups = tmp_path / "results" / "made_up_groups.csv"
+    before = groups.read_text()
+    lines = before.splitlines(keepends=True)
+    groups.write_text("".join([*lines, *(line.replace("b,", "c,", 1) for line in lines[1:])]))
+    start(gated("b"), gated("c", seed=1), watch=True)
+    assert list(runs.read_table(groups)["run"]) == ["b"] * 4 + ["c"] * 4
+    assert groups.read_text().startswith(before)
+
+
+def test_a_run_starts_from_one_that_stands_before_it(start: Start, tmp_path: Path) -> None:
+    found = start(small("a"), gated("b", pretrained="made_up/a", learning_rate=1e-30, warmup_epochs=0))
+    first, second = (checkpoints.load(tmp_path / "runs" / "made_up" / f"{name}.safetensors") for name in "ab")
+    for name, tensor in first.state_dict().items():
+        assert (second.backbone.state_dict()[name] - tensor).abs().max() < 1e-20
+    assert list(found["run"]) == ["a", "b"]
+
+
+def test_what_is_trained_is_stored_as_something_that_can_be_judged_again(start: Start, tmp_path: Path) -> None:
+    """Random gates as a SkipRec of that rate, random depths as the backbone; a name may hold the word stored."""
+    these = [
+        Run("gates, stored", "random gates", "known depth", 0, NETWORK, {"keep_rate": 0.3}, SHORT, SYNTHETIC),
+        Run("depths", "random depth", "known depth", 0, NETWORK, {"full_share": 0.3}, SHORT, SYNTHETIC),
+    ]
+    start(*these, small("c", pretrained="made_up/depths"))
+    folder = tmp_path / "runs" / "made_up"
+    gates, depths = (checkpoints.load(folder / f"{run.name}.safetensors") for run in these)
+    assert isinstance(gates, SkipRec)
+    logits = gates.gate_logits(runs.WORLDS["known depth"](**SYNTHETIC).split().test.items)
+    assert (logits.softmax(dim=-1)[..., 0] - 0.3).abs().max() < 1e-6
+    assert isinstance(depths, NextItNet)
+    assert checkpoints.notes(folder / "depths.safetensors")["command"] == "python -m skiprec_lite experiment made_up"
+    assert (folder / "c.safetensors").exists()
+
+
+def test_a_run_judged_again_is_not_stored_again(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks = [[(begin + step * (1 + begin % 3)) % 15 + 1 for step in range(40)] for begin in range(30)]
+    monkeypatch.setattr(runs, "load_movielens", lambda: histories_log(walks, 15))
+    data = {"n": 2, "length": 8}
+    short = SHORT | {"warmup_epochs": 0, "ramp_epochs": 0, "learning_rate": 0.05}
+    again = [
+        Run(gates, "skiprec", training={"stored": "made_up/trained", "gates": gates}, data=data)
+        for gates in ("full depth", "random, same rate")
+    ]
+    found = start(Run("trained", "skiprec", backbone=NETWORK, training=short, data=data), *again)
+    assert [path.name for path in (tmp_path / "runs" / "made_up").iterdir()] == ["trained.safetensors"]
+    assert found["blocks"][1] == 2
+    users = runs.read_table(tmp_path / "results" / "made_up_users.csv")
+    assert list(users["run"]) == ["trained", "full depth", "random, same rate"]
+    epochs = runs.read_table(tmp_path / "results" / "made_up_epochs.csv")
+    assert set(epochs["run"]) == {"trained"}
 
 
 def test_an_unknown_experiment_is_refused(tmp_path: Path) -> None:

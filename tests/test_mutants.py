@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from catching import cases_in, first_to_fail, name_of, quick_first
-from mutants import BLIND, MUTANTS, MUTATED, ONLY_IN_THE_PACKAGE, OWN, Mutant, in_force, source_of
+from catching import cases_in, first_to_fail, tests_that_each_is_caught
+from mutants import BLIND, MUTANTS, MUTATED, ONLY_IN_THE_PACKAGE, OWN, in_force, source_of
 
 HERE = Path(__file__).resolve().parent
 TEST_FILES = tuple(f"test_{module}" for module in MUTATED)
-
-
-@pytest.fixture(scope="module")
-def in_order() -> list[str]:
-    return quick_first(TEST_FILES)
+in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = tests_that_each_is_caught(
+    MUTANTS, TEST_FILES
+)
 
 
 def test_the_source_as_it_is_passes_and_no_case_is_forgotten(in_order: list[str]) -> None:
@@ -32,19 +30,6 @@ def test_there_are_enough_errors_and_no_two_are_the_same() -> None:
     assert len({(m.module, m.error) for m in MUTANTS}) == len(MUTANTS)
     assert len({source_of(m.module).replace(m.old, m.new) for m in OWN}) == len(OWN)
     assert len({source_of(m.module).replace(m.old, m.new) for m in BLIND}) == len(BLIND)
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
-def test_the_text_to_replace_occurs_exactly_once(mutant: Mutant) -> None:
-    assert source_of(mutant.module).count(mutant.old) == 1
-    assert mutant.new != mutant.old
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
-def test_a_unit_test_catches(mutant: Mutant, in_order: list[str]) -> None:
-    caught = first_to_fail(mutant, in_order)
-    print(f"{mutant.error}: caught by {caught}")
-    assert caught is not None
 
 
 def test_an_error_is_in_force_only_inside() -> None:

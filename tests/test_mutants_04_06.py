@@ -2,17 +2,14 @@
 
 from collections import Counter
 
-import pytest
-from catching import first_to_fail, name_of, quick_first
-from mutants import Mutant, source_of
+from catching import tests_that_each_is_caught
+from mutants import source_of
 from mutants_04_06 import BLIND, MUTANTS, MUTATED, OWN
 
 TEST_FILES = tuple(f"test_{module}" for module in MUTATED)
-
-
-@pytest.fixture(scope="module")
-def in_order() -> list[str]:
-    return quick_first(TEST_FILES)
+in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = tests_that_each_is_caught(
+    MUTANTS, TEST_FILES
+)
 
 
 def test_there_are_enough_errors_in_each_module_and_no_two_are_the_same() -> None:
@@ -26,16 +23,3 @@ def test_there_are_enough_errors_in_each_module_and_no_two_are_the_same() -> Non
 def test_all_test_files_take_part(in_order: list[str]) -> None:
     counts = Counter(name.split("::")[0] for name in in_order)
     assert all(counts[file] > 20 for file in TEST_FILES)
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
-def test_the_text_to_replace_occurs_exactly_once(mutant: Mutant) -> None:
-    assert source_of(mutant.module).count(mutant.old) == 1
-    assert mutant.new != mutant.old
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=name_of)
-def test_a_unit_test_catches(mutant: Mutant, in_order: list[str]) -> None:
-    caught = first_to_fail(mutant, in_order)
-    print(f"{mutant.error}: caught by {caught}")
-    assert caught is not None

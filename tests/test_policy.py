@@ -1,12 +1,13 @@
 import pytest
 import torch
-from helpers import random_items, randomise, zeros_before
-from torch import Tensor
+from helpers import plain_copy, random_items, randomise, zeros_before
+from torch import Tensor, nn
 
 from skiprec_lite.policy import PolicyNetwork
 
 NUM_ITEMS = 20
 LENGTHS = (9, 1, 4, 6, 9)
+ENCODERS = ("conv", "gru")
 
 
 def random_policy(num_blocks: int = 3, **settings: object) -> PolicyNetwork:
@@ -17,33 +18,82 @@ def items_of(lengths: tuple[int, ...] = LENGTHS, time: int = 9) -> Tensor:
     return random_items(lengths, time, NUM_ITEMS)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("num_blocks", [1, 3, 16])
-def test_one_pair_of_logits_for_each_row_and_block(num_blocks: int) -> None:
-    logits = random_policy(num_blocks)(items_of())
+def test_one_pair_of_logits_for_each_row_and_block(num_blocks: int, encoder: str) -> None:
+    logits = random_policy(num_blocks, encoder=encoder)(items_of())
     assert logits.shape == (5, num_blocks, 2)
     assert len(logits.unique()) == logits.numel()
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("embedding_channels", [None, 5])
 @pytest.mark.parametrize("pads", [1, 7, 40])
-def test_padding_never_changes_a_choice(pads: int, embedding_channels: int | None) -> None:
-    policy, items = random_policy(embedding_channels=embedding_channels), items_of()
+def test_padding_never_changes_a_choice(pads: int, embedding_channels: int | None, encoder: str) -> None:
+    policy, items = random_policy(embedding_channels=embedding_channels, encoder=encoder), items_of()
     torch.testing.assert_close(policy(zeros_before(items, pads)), policy(items), rtol=0, atol=1e-11)
 
 
-def test_a_row_alone_is_chosen_for_as_in_the_batch() -> None:
-    policy, items = random_policy(), items_of()
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_row_alone_is_chosen_for_as_in_the_batch(encoder: str) -> None:
+    policy, items = random_policy(encoder=encoder), items_of()
     for row, (length, logits) in enumerate(zip(LENGTHS, policy(items))):
         torch.testing.assert_close(policy(items[row : row + 1, 9 - length :])[0], logits, rtol=0, atol=1e-11)
 
 
-def test_nothing_after_the_cut_is_read() -> None:
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_nothing_after_the_cut_is_read(encoder: str) -> None:
     """What a cut leaves is a row with padding on its right, and the choice is that for the row without it."""
-    policy, items = random_policy(), items_of((9, 9, 9))
+    policy, items = random_policy(encoder=encoder), items_of((9, 9, 9))
     blanked = items.clone()
     blanked[:, 6:] = 0
     torch.testing.assert_close(policy(blanked), policy(items[:, :6]), rtol=0, atol=1e-11)
     assert (policy(blanked) - policy(items)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("embedding_channels", [None, 5])
+@pytest.mark.parametrize("dilations", [(1, 4), (3,), ()])
+def test_a_policy_equals_one_made_of_torch_s_layers(dilations: tuple[int, ...], embedding_channels: int | None) -> None:
+    policy, items = random_policy(dilations=dilations, embedding_channels=embedding_channels), items_of()
+    hidden = nn.functional.embedding(items, policy.embedding.weight)
+    if embedding_channels:
+        hidden = hidden @ policy.join.weight.T
+    for block, dilation in zip(policy.blocks, dilations, strict=True):
+        hidden = plain_copy(block, dilation)(hidden, items > 0)
+    mean = torch.stack([row[9 - length :].mean(dim=0) for row, length in zip(hidden, LENGTHS)])
+    expected = (mean @ policy.output.weight.T + policy.output.bias).view(5, 3, 2)
+    torch.testing.assert_close(policy(items), expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("embedding_channels", [None, 5])
+def test_a_gru_s_choice_rests_on_its_state_after_the_last_real_item(embedding_channels: int | None) -> None:
+    """Each row's items alone, one after the other, through torch's GRU cell of the same weights."""
+    policy, items = random_policy(encoder="gru", embedding_channels=embedding_channels), items_of()
+    cell = nn.GRUCell(8, 8).double()
+    cell.load_state_dict({name.removesuffix("_l0"): weight for name, weight in policy.gru.state_dict().items()})
+    found = policy(items)
+    for row, length in enumerate(LENGTHS):
+        state = torch.zeros(1, 8, dtype=torch.float64)
+        for item in items[row, 9 - length :]:
+            state = cell(policy.join(policy.embedding.weight[item]).unsqueeze(0), state)
+        expected = (state[0] @ policy.output.weight.T + policy.output.bias).view(3, 2)
+        torch.testing.assert_close(found[row], expected, rtol=0, atol=1e-11)
+
+
+def test_a_gru_leaves_out_what_is_no_item_wherever_it_stands() -> None:
+    policy = random_policy(encoder="gru")
+    expected = policy(torch.tensor([[7, 3, 12]])).expand(4, -1, -1)
+    items = torch.tensor([[0, 0, 7, 3, 12], [7, 0, 3, 0, 12], [7, 3, 12, 0, 0], [0, 7, 3, 12, 0]])
+    torch.testing.assert_close(policy(items), expected, rtol=0, atol=1e-11)
+
+
+def test_a_gru_policy_has_no_blocks_of_its_own_and_starts_at_its_keep_bias() -> None:
+    policy = PolicyNetwork(NUM_ITEMS, 50, encoder="gru", keep_bias=4.0)
+    assert {name.split(".")[0] for name, _ in policy.named_parameters()} == {"embedding", "gru", "output"}
+    logits = policy(items_of())
+    gap = logits[..., 0] - logits[..., 1]
+    assert 3.5 < gap.mean() < 4.5
+    assert 0 < gap.std() < 1
 
 
 def test_the_mean_runs_over_real_positions_only() -> None:
@@ -55,8 +105,9 @@ def test_the_mean_runs_over_real_positions_only() -> None:
     torch.testing.assert_close(policy(items)[0], single.mean(dim=0), rtol=0, atol=1e-12)
 
 
-def test_every_real_item_is_read() -> None:
-    policy, items = random_policy(), items_of((9, 9))
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_real_item_is_read(encoder: str) -> None:
+    policy, items = random_policy(encoder=encoder), items_of((9, 9))
     before = policy(items)
     for t in range(9):
         changed = items.clone()
@@ -64,8 +115,9 @@ def test_every_real_item_is_read() -> None:
         assert ((policy(changed) - before).abs().amax(dim=(1, 2)) > 1e-6).all()
 
 
-def test_the_order_of_the_items_is_read_once_the_blocks_work() -> None:
-    policy, items = random_policy(), torch.tensor([[1, 2, 3, 4, 5]])
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_the_order_of_the_items_is_read_once_the_blocks_work(encoder: str) -> None:
+    policy, items = random_policy(encoder=encoder), torch.tensor([[1, 2, 3, 4, 5]])
     assert (policy(items) - policy(items.flip(1))).abs().max() > 1e-3
 
 
@@ -96,17 +148,19 @@ def test_the_embedding_may_have_a_width_of_its_own() -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_every_parameter_of_the_policy_has_a_gradient() -> None:
-    policy, items = random_policy(), items_of()
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_parameter_of_the_policy_has_a_gradient(encoder: str) -> None:
+    policy, items = random_policy(encoder=encoder), items_of()
     policy(items).square().sum().backward()
     for name, parameter in policy.named_parameters():
         assert parameter.grad.abs().max() > 0, name
     assert (policy.embedding.weight.grad[0] == 0).all()
 
 
-def test_a_row_without_items_is_refused() -> None:
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_row_without_items_is_refused(encoder: str) -> None:
     with pytest.raises(ValueError, match="no item"):
-        random_policy()(torch.tensor([[0, 3], [0, 0]]))
+        random_policy(encoder=encoder)(torch.tensor([[0, 3], [0, 0]]))
 
 
 @pytest.mark.parametrize("item", [-1, NUM_ITEMS + 1])

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.skiprec import SkipRec, recommend
+from skiprec_lite.skiprec import CHUNK, SkipRec, encode_kept, last_position, recommend, within_budget
 from skiprec_lite.splits import pad_left
 
 NUM_ITEMS = 20
@@ -225,6 +225,139 @@ def test_a_block_cannot_be_half_skipped() -> None:
         random_model().skip_blocks(items_of(), gates)
     with pytest.raises(ValueError, match="shape"):
         random_model().skip_blocks(items_of(), torch.ones(6, BLOCKS + 1))
+
+
+# --- gather, run, put back ---
+
+
+@pytest.mark.parametrize("rows", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])
+@pytest.mark.parametrize("kind", ["coins", "all kept", "none kept", "some blocks for all"])
+def test_encode_kept_equals_encode_for_any_number_of_rows(rows: int, kind: str) -> None:
+    """In values and in the gradients of the backbone; rows of nothing but padding are among them."""
+    backbone, items = random_model().backbone, items_of(tuple(i % 10 for i in range(rows)))
+    gates = coin_gates(rows)
+    if kind == "some blocks for all":
+        gates[:, 0], gates[:, 2] = 1, 0
+    elif kind != "coins":
+        gates[:] = kind == "all kept"
+    results = []
+    for hidden in (encode_kept(backbone, items, gates), backbone.encode(items, gates)):
+        weight = torch.randn(hidden.shape, generator=generator(2), dtype=torch.float64)
+        found = torch.autograd.grad((hidden * weight).sum(), list(backbone.parameters()), allow_unused=True)
+        results.append([hidden, *found])
+    for ours, theirs in zip(*results):
+        theirs = torch.zeros(()) if theirs is None else theirs
+        ours = torch.zeros_like(theirs) if ours is None else ours  # a block that nobody runs has no gradient
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+class Ending(nn.Module):
+    """A block, or an embedding, that ends in an operation which needs its own result for its gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 5)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        return torch.tanh(self.linear(hidden))
+
+
+def test_writing_in_place_never_spoils_a_gradient_whatever_the_blocks_are() -> None:
+    backbone = RunningMeans(NUM_ITEMS, BLOCKS)
+    backbone.blocks = nn.ModuleList(Ending() for _ in range(BLOCKS))
+    backbone.embed = lambda items: torch.sigmoid(backbone.embedding(items))
+    backbone, items = randomise(backbone.double()), items_of(LENGTHS * 8)
+    gates = coin_gates(48)
+    for index, everybody in ((0, False), (1, True), (2, False), (3, True)):
+        gates[:, index] = torch.maximum(gates[:, index], torch.tensor(float(everybody)))
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    found = [
+        torch.autograd.grad(hidden.square().sum(), list(backbone.parameters()), allow_unused=True)
+        for hidden in (encode_kept(backbone, items, gates), backbone.encode(items, gates))
+    ]
+    for (name, _), ours, theirs in zip(backbone.named_parameters(), *found):
+        if not name.startswith("output"):
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    encode_kept(backbone, items, gates)
+    assert all(torch.equal(before[name], tensor) for name, tensor in backbone.state_dict().items())
+
+
+def test_what_embed_hands_out_is_not_written_into() -> None:
+    backbone, items, gates = RunningMeans(NUM_ITEMS, BLOCKS), items_of(), coin_gates(6, dtype=torch.float32)
+    lent = backbone.embedding(items).detach()
+    backbone.embed = lambda items: lent
+    before = lent.clone()
+    with torch.no_grad():
+        assert not torch.equal(encode_kept(randomise(backbone), items, gates), before)
+    assert torch.equal(lent, before)
+
+
+def test_a_block_runs_few_rows_at_once_and_each_row_once() -> None:
+    model, items, gates = random_model(), items_of((9,) * 100), coin_gates(100)
+    gates[:, 3] = 1
+    calls: list[list[int]] = [[] for _ in range(BLOCKS)]
+    for block, rows in zip(model.backbone.blocks, calls):
+        block.register_forward_pre_hook(lambda _, inputs, rows=rows: rows.append(len(inputs[0])))
+    encode_kept(model.backbone, items, gates)
+    assert [sum(rows) for rows in calls] == gates.sum(dim=0).tolist()
+    assert max(map(max, calls)) == CHUNK
+    assert all(len(rows) == math.ceil(sum(rows) / CHUNK) for rows in calls)
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 2.0, math.nan])
+def test_encode_kept_refuses_what_is_no_gate(value: float) -> None:
+    gates = coin_gates(6)
+    gates[2, 1] = value
+    with pytest.raises(ValueError, match="0 or 1"):
+        encode_kept(random_model().backbone, items_of(), gates)
+
+
+def test_without_a_cut_only_the_last_position_is_scored() -> None:
+    model, items = random_model().eval(), items_of()
+    assert model.score_at(items, last_position(items)).shape == (6, NUM_ITEMS + 1)
+    where = last_position(items)
+    where[2, 7] = True
+    with pytest.raises(ValueError, match="before the cut"):
+        model.score_at(items, where)
+
+
+# --- a budget ---
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_budget_keeps_the_surest_of_what_the_policy_would_keep(dtype: torch.dtype) -> None:
+    logits = 3 * torch.randn(200, 6, 2, generator=generator(), dtype=dtype)
+    gaps = (logits[..., 0] - logits[..., 1]).tolist()
+    for k in range(8):
+        gates = within_budget(logits, k)
+        assert gates.dtype == dtype
+        for row, gap in zip(gates.tolist(), gaps):
+            wanted = sorted((g for g in gap if g > 0), reverse=True)[:k]
+            assert row == [float(g in wanted) for g in gap]
+    assert int(gates.sum(dim=1).max()) == 6  # a user who would keep all of them
+
+
+def test_a_budget_of_all_blocks_is_the_greedy_choice_and_one_of_none_keeps_none() -> None:
+    model, items = random_model(), items_of((9, 8, 7) * 20)
+    logits = model.gate_logits(items)
+    greedy = model.gates(items, sample=False)
+    assert 0 < greedy.mean() < 1
+    assert torch.equal(within_budget(logits, BLOCKS), greedy)
+    assert torch.equal(within_budget(logits, 99), greedy)
+    assert not within_budget(logits, 0).any()
+    assert not within_budget(logits, 2).requires_grad
+
+
+def test_a_tie_of_keep_and_skip_is_not_kept_and_equal_gaps_do_not_exceed_the_budget() -> None:
+    assert not within_budget(torch.ones(3, 4, 2), 4).any()
+    equal = torch.tensor([1.0, 0.0]).expand(3, 5, 2)
+    assert within_budget(equal, 2).sum(dim=1).tolist() == [2, 2, 2]
+    assert within_budget(torch.empty(0, 5, 2), 2).shape == (0, 5)
+
+
+def test_a_negative_budget_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        within_budget(torch.zeros(2, 3, 2), -1)
 
 
 # --- gradients ---

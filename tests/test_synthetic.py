@@ -134,6 +134,80 @@ def test_blocks_of_dilation_one_needed_for_a_lag(lag: int) -> None:
         assert blocks.receptive_field([1] * (needed - 1)) < lag + 1
 
 
+# --- the curriculum ---
+
+
+def lags_followed(world: synthetic.KnownDepth, epoch: int) -> list[int]:
+    """The lag that each group of an epoch's training users follows: the one at which its rule always holds."""
+    windows = world.fresh(epoch)
+    size, found = world.rules.shape[1], []
+    for group in range(len(world.lags)):
+        here = windows.users % len(world.lags) == group
+        inside = (windows.items[here] - 1).numpy() - (0 if world.shared_items else group * size)
+        following = (windows.targets[here] - 1).numpy() - (0 if world.shared_items else group * size)
+        assert inside.min() >= 0
+        assert inside.max() < size
+        holds = []
+        for lag in range(max(world.lags) + 1):
+            predicted = world.rules[group][inside[:, : inside.shape[1] - lag]]
+            after = following[:, lag:]
+            start = max(world.lags) - lag  # the first items of a user are random
+            if (predicted[:, start:] == after[:, start:]).all():
+                holds.append(lag)
+        assert len(holds) == 1, (group, holds)
+        found += holds
+    return found
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_lags_grow_from_nothing_to_their_own_while_the_curriculum_lasts(shared: bool) -> None:
+    """The bound grows evenly to the largest lag: 12 steps in 8 epochs."""
+    world = synthetic.users_of_known_depth(
+        (0, 5, 12), users_per_group=15, length=30, noise=0.0, curriculum_epochs=8, shared_items=shared
+    )
+    bounds = [0, 1, 3, 4, 6, 7, 9, 10, 12, 12]
+    expected = [[0, min(5, bound), bound] for bound in bounds]
+    assert [lags_followed(world, epoch) for epoch in range(10)] == expected
+
+
+def test_without_a_curriculum_the_lags_are_their_own_from_the_first_epoch() -> None:
+    world = synthetic.users_of_known_depth((0, 5, 12), users_per_group=15, length=30, noise=0.0)
+    assert [lags_followed(world, epoch) for epoch in (0, 1)] == [[0, 5, 12]] * 2
+
+
+def test_a_curriculum_changes_neither_the_rules_nor_those_to_be_judged_nor_the_epochs_after_it() -> None:
+    options = {"lags": (0, 4), "users_per_group": 10, "length": 20, "seed": 2}
+    plain, taught = (synthetic.users_of_known_depth(**options, curriculum_epochs=n) for n in (0, 3))
+    assert np.array_equal(plain.rules, taught.rules)
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(plain.split(), part).items, getattr(taught.split(), part).items)
+    for epoch in (3, 4, 9):
+        assert torch.equal(plain.fresh(epoch).items, taught.fresh(epoch).items)
+    epochs = [taught.fresh(epoch) for epoch in range(4)]
+    assert not torch.equal(epochs[1].items, plain.fresh(1).items)
+    assert len(torch.cat([windows.items[:, 0] for windows in epochs]).view(4, -1).unique(dim=0)) == 4
+    assert all(torch.equal(windows.users, epochs[0].users) for windows in epochs)
+
+
+@pytest.mark.parametrize("users", [None, 2, 25])
+def test_the_test_part_may_have_users_of_its_own_number(users: int | None) -> None:
+    world = synthetic.users_of_known_depth((0, 3), users_per_group=6, length=12, test_users_per_group=users)
+    split = world.split()
+    assert [len(split.train), len(split.validation)] == [12, 12]
+    assert len(split.test) == 2 * (users or 6)
+    assert torch.bincount(world.group_of(split.test)).tolist() == [users or 6] * 2
+    assert len(world.fresh(0)) == 12
+    assert not split.test.targets[:, : int(split.test.cut[0])].any()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"curriculum_epochs": -1}, {"test_users_per_group": 0}, {"test_users_per_group": -1}]
+)
+def test_impossible_curricula_and_test_users_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        synthetic.users_of_known_depth(**wrong)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"lags": (49,)}, {"lags": (-1,)}, {"lags": ()}, {"noise": 1.5}, {"items_per_group": 1}, {"users_per_group": 0}],

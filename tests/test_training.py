@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -8,8 +9,8 @@ from helpers import generator, random_items, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite import gate_losses, training
-from skiprec_lite.backbones import NFM, NextItNet
+from skiprec_lite import gate_losses, runs, training
+from skiprec_lite.backbones import NFM, NextItNet, SASRec
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
 from skiprec_lite.gate_losses import draw_cut
 from skiprec_lite.metrics import paired_difference
@@ -653,6 +654,8 @@ def test_fresh_windows_are_asked_for_once_an_epoch_and_trained_on() -> None:
         {"cost": math.inf},
         {"warmup_epochs": -1},
         {"ramp_epochs": -1},
+        {"hold_epochs": -1},
+        {"settle_epochs": -1},
         {"learning_rate": 0.0},
         {"learning_rate": -1.0},
         {"learning_rate": math.nan},
@@ -740,3 +743,165 @@ def test_annealing_ends_with_steps_that_change_little() -> None:
         return max(float((first[name] - last[name]).abs().max()) for name in first)
 
     assert last_step(anneal=True) < 0.05 * last_step(anneal=False)
+
+
+# --- which loss in which epoch ---
+
+
+def stages(monkeypatch: pytest.MonkeyPatch, model: NextItNet | SkipRec, **settings: object) -> tuple[str, History]:
+    """One letter per epoch: full depth, gate loss, held or settled; each epoch is one step."""
+    seen: list[str] = []
+
+    def named(letter: str, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def watched(*arguments: object) -> Tensor:
+            seen.append(letter)
+            return loss(*arguments)
+
+        return watched
+
+    monkeypatch.setattr(training, "next_item_loss", named("f", training.next_item_loss))
+    monkeypatch.setattr(training, "difference_loss", named("h", training.difference_loss))
+    monkeypatch.setattr(training, "settled_loss", named("s", training.settled_loss))
+    history = train(
+        model, gate_loss=named("g", gate_losses.straight_through_loss), batch_size=1000, **({"epochs": 9} | settings)
+    )
+    return "".join(seen), history
+
+
+@pytest.mark.parametrize(
+    ("settings", "letters", "candidates"),
+    [
+        ({"warmup_epochs": 2, "ramp_epochs": 3}, "ffggggggg", [5, 6, 7, 8]),
+        ({"warmup_epochs": 0, "ramp_epochs": 0}, "ggggggggg", list(range(9))),
+        ({"warmup_epochs": 2, "ramp_epochs": 3, "hold_epochs": 2}, "ffggggghh", [7, 8]),
+        ({"warmup_epochs": 2, "ramp_epochs": 3, "settle_epochs": 2}, "ffgggggss", [7, 8]),
+        ({"warmup_epochs": 2, "ramp_epochs": 1, "hold_epochs": 3, "settle_epochs": 2}, "ffgghhhss", [7, 8]),
+        ({"warmup_epochs": 2, "ramp_epochs": 5, "hold_epochs": 4}, "ffggghhhh", [7, 8]),
+        ({"warmup_epochs": 3, "ramp_epochs": 0, "hold_epochs": 99}, "fffhhhhhh", list(range(3, 9))),
+        ({"warmup_epochs": 3, "ramp_epochs": 0, "hold_epochs": 1, "settle_epochs": 99}, "fffssssss", list(range(3, 9))),
+        ({"warmup_epochs": 99, "ramp_epochs": 0, "hold_epochs": 1, "settle_epochs": 1}, "fffffffff", []),
+    ],
+    ids=str,
+)
+def test_each_stage_has_its_epochs_and_only_the_last_are_candidates(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, int], letters: str, candidates: list[int]
+) -> None:
+    found, history = stages(monkeypatch, skiprec(), **settings)
+    assert found == letters
+    assert [record["epoch"] for record in history.epochs if record["candidate"]] == candidates
+    assert history.chosen in (candidates or [8])
+
+
+def test_a_backbone_is_neither_held_nor_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, history = stages(monkeypatch, net(), hold_epochs=3, settle_epochs=3)
+    assert found == "f" * 9
+    assert all(record["candidate"] for record in history.epochs)
+
+
+def test_patience_counts_from_the_first_held_epoch() -> None:
+    history = train(skiprec(), epochs=30, learning_rate=1e-12, patience=3, hold_epochs=20)
+    assert len(history.epochs) == 14
+    assert history.chosen == 10
+
+
+def test_another_gate_loss_is_given_the_model_the_cut_batch_and_the_cost_of_the_moment() -> None:
+    model, costs = skiprec(), []
+
+    def gate_loss(given: SkipRec, batch: Windows, cost: float) -> Tensor:
+        assert given is model
+        assert given.training
+        before = torch.arange(8) < batch.cut.unsqueeze(1)
+        assert not batch.targets[before].any()
+        costs.append(cost)
+        return next_item_loss(model.backbone, batch)
+
+    policy = weights_of(model.policy)
+    train(model, epochs=4, warmup_epochs=1, ramp_epochs=2, cost=0.6, batch_size=20, gate_loss=gate_loss)
+    assert costs == pytest.approx([0.6 * min(1, step / 6) for step in range(1, 10)])
+    assert same(weights_of(model.policy), policy)
+
+
+@pytest.mark.parametrize("loss", ["straight-through", "difference", "exact difference", "steered cost"])
+def test_every_gate_loss_teaches_the_policy_from_the_same_seed_alike(loss: str) -> None:
+    make = runs.GATE_LOSSES[loss]
+    found = []
+    for _ in range(2):
+        model = skiprec()
+        before = weights_of(model)
+        train(model, epochs=3, cost=0.5, gate_loss=make())
+        after = weights_of(model)
+        assert all(not torch.equal(after[name], before[name]) for name in only_parameters(model))
+        found.append(after)
+    assert same(*found)
+
+
+def only_parameters(model: nn.Module) -> list[str]:
+    return [name for name, _ in model.named_parameters()]
+
+
+def test_held_gates_are_pushed_by_differences() -> None:
+    """Blocks that do nothing earn nothing: under a cost each logit falls, however sure the policy is to keep.
+
+    Straight-through would do so too; but at a policy this sure its push is the smaller by far, so Adam's first steps
+    are compared with `difference_loss` run by hand.
+    """
+    model, by_hand = skiprec(dropout=0.0), skiprec(dropout=0.0)
+    settings = {"epochs": 1, "warmup_epochs": 0, "ramp_epochs": 0, "cost": 0.5, "batch_size": 1000}
+    train(model, hold_epochs=1, **settings)
+    train(by_hand, gate_loss=gate_losses.difference_loss, **settings)
+    assert same(weights_of(model), weights_of(by_hand))
+    other = skiprec(dropout=0.0)
+    train(other, **settings)
+    assert not same(weights_of(model), weights_of(other))
+
+
+# --- who watches ---
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_who_watches_leaves_the_training_as_it_is(make: Callable[[], NextItNet | SkipRec]) -> None:
+    """Though random numbers are drawn, and many."""
+    settings = {"epochs": 6, "warmup_epochs": 2, "hold_epochs": 1, "settle_epochs": 1}
+    alone, watched = make(), make()
+    first = train(alone, **settings)
+    second = train(watched, after_epoch=lambda epoch, _: torch.rand(1000 * (epoch + 1)), **settings)
+    assert same(weights_of(alone), weights_of(watched))
+    assert first.epochs == second.epochs
+
+
+@pytest.mark.parametrize("make", [net, skiprec])
+def test_who_watches_sees_the_model_in_eval_mode_after_each_epoch(make: Callable[[], NextItNet | SkipRec]) -> None:
+    model, seen = make(), []
+    weights: list[Weights] = []
+
+    def after_epoch(epoch: int, given: NextItNet | SkipRec) -> None:
+        assert given is model
+        assert not any(part.training for part in given.modules())
+        seen.append(epoch)
+        weights.append(weights_of(given))
+
+    train(model, epochs=5, warmup_epochs=2, patience=100, after_epoch=after_epoch)
+    assert seen == [0, 1, 2, 3, 4]
+    assert not any(same(a, b) for a, b in itertools.pairwise(weights))
+    again = make()
+    history = train(again, epochs=5, warmup_epochs=2)
+    assert same(weights_of(again), weights[history.chosen])
+
+
+def test_who_watches_sees_the_epoch_that_patience_ends_with() -> None:
+    seen = []
+    train(net(), epochs=50, learning_rate=1e-12, patience=3, after_epoch=lambda epoch, _: seen.append(epoch))
+    assert seen == [0, 1, 2, 3]
+
+
+def test_two_stages_of_sasrec() -> None:
+    """A pre-trained backbone of another kind fits as well: it is copied, and its embedding given to the policy."""
+    torch.manual_seed(1)
+    pretrained = SASRec(NUM_ITEMS, channels=8, num_blocks=2)
+    model = SkipRec(SASRec(NUM_ITEMS, channels=8, num_blocks=2), PolicyNetwork(NUM_ITEMS, 2, channels=8))
+    train(model, epochs=1, warmup_epochs=0, learning_rate=1e-30, pretrained=pretrained)
+    assert torch.equal(model.policy.embedding.weight, pretrained.embedding.weight)
+    for name, tensor in pretrained.state_dict().items():
+        torch.testing.assert_close(model.backbone.state_dict()[name], tensor, rtol=0, atol=1e-20)
+    with pytest.raises(ValueError, match="sizes"):
+        train(skiprec(), pretrained=pretrained)
