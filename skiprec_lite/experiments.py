@@ -306,7 +306,7 @@ def _tau() -> list[Run]:
         return Run(f"{name}, seed {seed}", "skiprec", "known depth", seed, backbone, policy, training)
 
     runs = []
-    for seed in range(3):
+    for seed in range(2):
         for tau in (0.1, 1.0, 10.0, 50.0):
             runs += [run(f"tau {tau}, cost {cost}", tau, cost, 2.0, 10, seed) for cost in (0.0, 0.3, 1.0)]
             if seed == 0:

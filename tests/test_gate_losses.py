@@ -21,6 +21,7 @@ from skiprec_lite.estimators import exact_gradient
 from skiprec_lite.gate_losses import (
     SteeredCost,
     difference_loss,
+    draw_cut,
     from_a_cut,
     losses_at,
     per_row,
@@ -74,6 +75,22 @@ def assert_same_loss(model: SkipRec, ours: Tensor, expected: Tensor) -> None:
 
 
 # --- cuts ---
+
+
+def test_a_cut_is_uniform_over_the_real_positions() -> None:
+    lengths, draws = (1, 3, 6, 10), 20_000
+    items = random_items(lengths, 10, NUM_ITEMS).repeat(draws, 1)
+    cuts = draw_cut(items).view(draws, len(lengths))
+    for length, drawn in zip(lengths, cuts.T):
+        counts = torch.bincount(drawn, minlength=10).double()
+        expected, error = draws / length, (draws / length * (1 - 1 / length)) ** 0.5
+        assert (counts[: 10 - length] == 0).all()  # padding
+        assert ((counts[10 - length :] - expected).abs() <= 4 * error).all()
+
+
+def test_cuts_of_different_rows_are_drawn_independently() -> None:
+    cuts = draw_cut(random_items((10, 10), 10, NUM_ITEMS).repeat(5_000, 1)).view(-1, 2).double()
+    assert torch.corrcoef(cuts.T)[0, 1].abs() < 4 / 5_000**0.5
 
 
 def test_a_batch_from_a_cut_is_scored_from_there_on_and_the_policy_is_told() -> None:

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from helpers import generator, random_items, randomise, tiny_split
+from helpers import generator, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite import gate_losses, runs, training
 from skiprec_lite.backbones import NFM, NextItNet, SASRec
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
-from skiprec_lite.gate_losses import draw_cut
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
@@ -529,23 +528,7 @@ def test_a_run_that_ends_before_the_ramp_says_so() -> None:
     assert history.chosen == 1
 
 
-# --- cuts ---
-
-
-def test_a_cut_is_uniform_over_the_real_positions() -> None:
-    lengths, draws = (1, 3, 6, 10), 20_000
-    items = random_items(lengths, 10, NUM_ITEMS).repeat(draws, 1)
-    cuts = draw_cut(items).view(draws, len(lengths))
-    for length, drawn in zip(lengths, cuts.T):
-        counts = torch.bincount(drawn, minlength=10).double()
-        expected, error = draws / length, (draws / length * (1 - 1 / length)) ** 0.5
-        assert (counts[: 10 - length] == 0).all()  # padding
-        assert ((counts[10 - length :] - expected).abs() <= 4 * error).all()
-
-
-def test_cuts_of_different_rows_are_drawn_independently() -> None:
-    cuts = draw_cut(random_items((10, 10), 10, NUM_ITEMS).repeat(5_000, 1)).view(-1, 2).double()
-    assert torch.corrcoef(cuts.T)[0, 1].abs() < 4 / 5_000**0.5
+# --- what the policy reads ---
 
 
 def read_by_the_policy(model: SkipRec) -> list[Tensor]:
