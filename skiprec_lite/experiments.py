@@ -358,7 +358,7 @@ def _shared() -> list[Run]:
         "mean of a short view": {}, "GRU": {"encoder": "gru"}
     }  # fmt: skip
     runs = []
-    for seed in range(3):
+    for seed in range(2):
         runs.append(Run(f"full depth, seed {seed}", "nextitnet", "known depth", seed, backbone, {}, training, users))
         for name, policy in policies.items():
             settings = {"keep_bias": 2.0} | policy
@@ -367,7 +367,7 @@ def _shared() -> list[Run]:
 
 
 def _beyond() -> list[Run]:
-    """Other ways to learn and to build it, on the synthetic users of `synthetic`; three seeds each."""
+    """Other ways to learn and to build it, on the synthetic users of `synthetic`; two seeds each."""
     backbone = {"channels": 32, "dilations": [1, 2, 4] * 2}
     attention = {"channels": 32, "num_blocks": 4}
     training = {"epochs": 24, "batch_size": 64, "learning_rate": 3e-3, "patience": 24}
@@ -375,7 +375,7 @@ def _beyond() -> list[Run]:
     slow = training | {"epochs": 30, "patience": 30, "batch_size": 32}
     users = {"curriculum_epochs": 10}
     runs = []
-    for seed in range(3):
+    for seed in range(2):
         here = ("known depth", seed)
         runs += [
             Run(f"GRU policy, seed {seed}", "skiprec", *here, backbone, {"keep_bias": 2.0, "encoder": "gru"}, gated),

@@ -161,7 +161,9 @@ class Panel(widgets.VBox):
             layout={"width": "98%"},
         )
         self.blocks = [widgets.ToggleButton(layout={"width": "7.5em"}) for _ in board.gates]
-        self.own = widgets.Button(description="policy's own gates", icon="undo", layout={"width": "auto"})
+        self.own = widgets.Button(
+            description="policy's own gates", icon="undo", layout={"width": "auto", "align_self": "flex-start"}
+        )
         self.verdict, self.history, self.ranking = (widgets.HTML() for _ in range(3))
         self._draw(board.show())
         self.user.observe(self.on_user, names="value")
