@@ -58,7 +58,7 @@ class RandomDepth(NextItemModel):
     """A backbone that trains at random depths: each row runs the first k blocks, k uniform, or else all of them.
 
     The first blocks learn to do without the later ones, so that what a group needs lies in as few blocks as training
-    finds. Built in lesson 07, second half.
+    finds. The second half of lesson 07 starts from such nets.
 
     Raises:
         ValueError: if full_share is not a probability.

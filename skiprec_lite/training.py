@@ -229,7 +229,6 @@ def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
 @torch.no_grad()
 def _validate(model: NextItemModel, cases: Windows) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
     """NDCG@10 per user, the mean number of blocks that a user runs, and what only a SkipRec has to record."""
-    model.eval()
     if not isinstance(model, SkipRec):
         return ndcg_per_user(model, cases), float(len(model.blocks) if isinstance(model, Backbone) else 0), {}
     logits = model.gate_logits(cases.items, cases.cut)

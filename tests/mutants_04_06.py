@@ -402,7 +402,7 @@ BLIND = (
     Mutant("training", "gradients add up from step to step", "optimizer.zero_grad()", "pass"),
     Mutant("training", "the epoch is chosen on the test", "split.validation)", "split.test)"),
     Mutant("training", "no training mode: dropout is off", "model.train()", "model.eval()"),
-    Mutant("training", "dropout stays on in validation", "model.eval()\n    if not", "if not"),
+    Mutant("training", "dropout stays on in validation", "model.eval()\n                ndcg", "ndcg"),
     Mutant("training", "patience off by one", ">= patience:", "> patience:"),
     Mutant("training", "rows are not shuffled", "torch.randperm(len(train))", "torch.arange(len(train))"),
     Mutant("training", "the seed is not used", "torch.manual_seed(seed)", "torch.manual_seed(0)"),
