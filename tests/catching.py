@@ -115,7 +115,7 @@ def first_to_fail(mutant: Mutant, order: Sequence[str]) -> str | None:
     return None
 
 
-def tests_that_each_is_caught(mutants: Sequence[Mutant], files: Sequence[str]) -> tuple[Any, Any, Any]:
+def fixture_and_tests(mutants: Sequence[Mutant], files: Sequence[str]) -> tuple[Any, Any, Any]:
     """A fixture, to be named in_order, and two tests, for a test file to hold under names of its own."""
 
     @pytest.fixture(scope="module")

@@ -362,7 +362,7 @@ def test_a_steered_cost_grows_while_skipping_is_harmless_and_shrinks_when_not(ra
     skip_all = torch.tensor([-60.0, 60.0], dtype=torch.float64).expand(6, BLOCKS, 2)
     model = with_given_logits(random_skiprec(NUM_ITEMS), skip_all)
     losses = [torch.cat(losses_by_loop(model.backbone, batch, torch.full((6, BLOCKS), g))).mean() for g in (0.0, 1.0)]
-    harm = float(losses[0] - losses[1])
+    harm = float((losses[0] - losses[1]).detach())
     assert abs(harm) > 0.05
     steered = SteeredCost(tolerance=harm + (1e-6 if above else -1e-6), rate=rate)
     assert steered.factor == 1
@@ -392,7 +392,7 @@ def test_the_tolerance_is_an_amount_of_loss_not_a_share() -> None:
     skip_all = torch.tensor([-60.0, 60.0], dtype=torch.float64).expand(6, BLOCKS, 2)
     model = with_given_logits(random_skiprec(NUM_ITEMS), skip_all)
     losses = [torch.cat(losses_by_loop(model.backbone, batch, torch.full((6, BLOCKS), g))).mean() for g in (0.0, 1.0)]
-    harm, share = float(losses[0] - losses[1]), float(losses[0] / losses[1] - 1)
+    harm, share = float((losses[0] - losses[1]).detach()), float(losses[0] / losses[1] - 1)
     assert abs(harm - share) > 0.02
     steered = SteeredCost(tolerance=(harm + share) / 2)
     steered(model, batch, 0.3)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from catching import cases_in, first_to_fail, tests_that_each_is_caught
+from catching import cases_in, first_to_fail, fixture_and_tests
 from mutants import BLIND, MUTANTS, MUTATED, ONLY_IN_THE_PACKAGE, OWN, in_force, source_of
 
 HERE = Path(__file__).resolve().parent
 TEST_FILES = tuple(f"test_{module}" for module in MUTATED)
-in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = tests_that_each_is_caught(
+in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = fixture_and_tests(
     MUTANTS, TEST_FILES
 )
 

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from catching import tests_that_each_is_caught
+from catching import fixture_and_tests
 from mutants import source_of
 from mutants_04_06 import BLIND, MUTANTS, MUTATED, OWN
 
 TEST_FILES = tuple(f"test_{module}" for module in MUTATED)
-in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = tests_that_each_is_caught(
+in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = fixture_and_tests(
     MUTANTS, TEST_FILES
 )
 

@@ -3,12 +3,12 @@
 from collections import Counter
 
 import mutants_04_06
-from catching import tests_that_each_is_caught
+from catching import fixture_and_tests
 from mutants import source_of
 from mutants_07_10 import BLIND, MUTANTS, MUTATED
 
 TEST_FILES = (*(f"test_{module}" for module in MUTATED), "test_skiprec_gates")
-in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = tests_that_each_is_caught(
+in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = fixture_and_tests(
     MUTANTS, TEST_FILES
 )
 
