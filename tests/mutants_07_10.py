@@ -1091,12 +1091,6 @@ OWN = (
     # --- training ---
     Mutant(
         "training",
-        "who watches the warm-up sees the policy in training mode",
-        "                model.eval()\n                ndcg",
-        "                ndcg",
-    ),
-    Mutant(
-        "training",
         "the policy learns nothing while the gates are held",
         "else difference_loss if epoch >= hold_from",
         "else settled_loss if epoch >= hold_from",

@@ -374,8 +374,8 @@ def test_a_steered_cost_grows_while_skipping_is_harmless_and_shrinks_when_not(ra
 def test_who_keeps_all_pays_more_with_every_step_by_the_defaults() -> None:
     keep_all = torch.tensor([60.0, -60.0], dtype=torch.float64).expand(6, BLOCKS, 2)
     model, batch, steered = with_given_logits(random_skiprec(NUM_ITEMS), keep_all), cut_windows(), SteeredCost()
-    free = float(straight_through_loss(model, batch, 0.0))
-    paid = [float(steered(model, batch, 0.3)) - free for _ in range(3)]
+    free = float(straight_through_loss(model, batch, 0.0).detach())
+    paid = [float(steered(model, batch, 0.3).detach()) - free for _ in range(3)]
     assert paid == pytest.approx([0.3 * 1.02**step for step in (1, 2, 3)], rel=1e-9)
 
 
