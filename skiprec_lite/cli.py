@@ -1,4 +1,4 @@
-"""The command line: python -m skiprec_lite data | train | evaluate | recommend | experiment | bench."""
+"""The command line: python -m skiprec_lite VERB, with data, train, evaluate, recommend, experiment, bench, practice."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from skiprec_lite import checkpoints, downloads, experiments, runs
+from skiprec_lite import checkpoints, downloads, experiments, figures, practice, runs
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import (
@@ -105,6 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     reads_model(added)
     added.add_argument("--threads", type=int, default=1, help="threads torch may use")
     added.add_argument("--repeats", type=int, default=9, help="how often inference is timed")
+
+    added = verb("practice", _practice, "Write a copy of a lesson in which you build its parts yourself.")
+    added.add_argument("lesson", help="its number or the beginning of its name, such as 02")
+    added.add_argument("--folder", type=Path, default=Path("practice"), help="where to write it")
+
+    added = verb("progress", _progress, "Check every exercise of the practice copies in a folder.")
+    added.add_argument("folder", type=Path, nargs="?", default=Path("practice"), help="where the copies are")
+
+    added = verb("figures", _figures, "Write every figure of the lessons into a folder, for slides.")
+    added.add_argument("folder", type=Path, help="where to write them")
     return parser
 
 
@@ -322,6 +332,31 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
             row: dict[str, float] = found[f"batch {batch}"]
             print(f"{batch:>7}{row['full ms']:>11.2f} ms{row['skipped ms']:>11.2f} ms{row['speed-up']:>11.2f}")
     return found
+
+
+def _practice(options: argparse.Namespace) -> dict[str, Any]:
+    path = practice.write(options.lesson, options.folder)
+    if not options.json:
+        print(f"{path}\nOpen it with:\n  python -m jupyter lab {path}")
+    return {"notebook": str(path)}
+
+
+def _progress(options: argparse.Namespace) -> dict[str, Any]:
+    found = practice.progress(options.folder)
+    if not options.json:
+        for lesson, exercise, verdict in found:
+            sign = {"passed": "✔", "failed": "✘", "raised": "⚡"}.get(verdict.outcome, "○")
+            print(f"{lesson:<24}{exercise.split('.')[-1].lstrip('_'):<28}{sign} {verdict.outcome}")
+        passed = sum(verdict.outcome == "passed" for _, _, verdict in found)
+        print(f"{passed} of {len(found)} exercises pass")
+    return {"exercises": [[lesson, exercise, *verdict] for lesson, exercise, verdict in found]}
+
+
+def _figures(options: argparse.Namespace) -> dict[str, Any]:
+    written = figures.export(options.folder)
+    if not options.json:
+        print(f"{len(written)} figures, and figures.md with their descriptions: {options.folder}")
+    return {"figures": [str(path) for path in written]}
 
 
 def _interactions(path: Path | None) -> Interactions:

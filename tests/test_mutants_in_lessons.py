@@ -127,16 +127,7 @@ def try_lessons(mutant: Mutant) -> str:
 # --- the lessons ---
 
 
-@pytest.fixture
-def asked_for(request: pytest.FixtureRequest) -> None:
-    if "mutants" not in request.config.getoption("markexpr"):
-        pytest.skip("run with -m mutants")
-    if len(BUILDING) < 3:
-        pytest.skip("lessons 01 to 03 are not all written")
-
-
 @pytest.mark.mutants
-@pytest.mark.usefixtures("asked_for")
 @pytest.mark.parametrize("path", BUILDING, ids=lambda p: p.stem)
 def test_without_an_error_all_claims_hold(path: Path) -> None:
     outcome = play(path, None)
@@ -145,7 +136,6 @@ def test_without_an_error_all_claims_hold(path: Path) -> None:
 
 
 @pytest.mark.mutants
-@pytest.mark.usefixtures("asked_for")
 @pytest.mark.parametrize("mutants", [OWN, BLIND], ids=["own", "blind"])
 def test_claims_notice_the_errors(mutants: tuple[Mutant, ...], capsys: pytest.CaptureFixture[str]) -> None:
     caught = 0
