@@ -141,7 +141,7 @@ def _exercise(cell: nbformat.NotebookNode, picture: Any) -> Iterator[nbformat.No
     definitions = _definitions(cell)
     checks = [CHECKS[part] for part in _parts(cell) if part.split(".")[-1] in definitions]
     starts = [d.lineno for d in definitions.values()]
-    given = [n for n in ast.parse(cell.source).body if n not in definitions.values()]
+    given = [n for n in ast.parse(cell.source).body if getattr(n, "name", None) not in definitions]
     before, after = [n for n in given if n.lineno < min(starts)], [n for n in given if n.lineno > min(starts)]
     if before:
         yield _code(_segments(cell, before), f"{cell.id}-before")
