@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 
+import jaxtyping
 import pytest
 
 # Two workers on two cores: more threads would only get in each other's way. OMP_NUM_THREADS=2 pytest overrides it.
@@ -20,3 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if fetched.returncode:
         warnings.warn(fetched.stderr.strip(), stacklevel=1)
+
+
+@pytest.fixture
+def untyped() -> Iterator[None]:
+    """Shape checks off: what a student hands to the package is not what the annotations promise."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

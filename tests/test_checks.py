@@ -21,6 +21,7 @@ from test_lesson_equals_package import LESSONS, built_in
 from skiprec_lite import checks
 from skiprec_lite.checks import CHECKS, NotPassed, Outcome, Verdict
 
+pytestmark = pytest.mark.usefixtures("untyped")
 ANSWERS: dict[str, list[Answer]] = (
     ANSWERS_01_02 | ANSWERS_03 | ANSWERS_04 | ANSWERS_05 | ANSWERS_06
     | ANSWERS_07 | ANSWERS_07B | ANSWERS_09 | ANSWERS_10

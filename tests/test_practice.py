@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from skiprec_lite import cli, practice
 from skiprec_lite.checks import CHECKS, Outcome
 
+pytestmark = pytest.mark.usefixtures("untyped")
 WITH_EXERCISES = [p for p in sorted(practice.LESSONS.glob("[0-9][0-9]_*.ipynb")) if '"builds:' in p.read_text("utf-8")]
 # Each run on every test run: a short lesson and one that trains; the rest with -m classroom.
 RUN_ALWAYS = ("02", "05")

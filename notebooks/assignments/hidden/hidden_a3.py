@@ -1,0 +1,49 @@
+"""The hidden half of assignment 3: its own checks, read afresh, while ready-made versions are switched off."""
+
+import functools
+import importlib
+import re
+from types import ModuleType
+from typing import Any
+
+import grading
+
+MODULE = "skiprec_lite.checks.assignment_3"
+# The package's own answer to what is asked; the course's version in MODULE is switched off too.
+READY_MADE = {
+    "gated_encode": ("skiprec_lite.skiprec.encode_kept",),
+    "joint_loss": ("skiprec_lite.gate_losses.straight_through_loss", "skiprec_lite.gate_losses.losses_at"),
+    "at_the_same_rate": ("skiprec_lite.controls.random_gates",),
+    "accuracy_under": ("skiprec_lite.evaluation.rank_cases",),
+    "paired": ("skiprec_lite.metrics.paired_difference", "skiprec_lite.metrics.mean_and_error"),
+}
+
+
+@functools.cache
+def _fresh() -> ModuleType:
+    """The checks as they stand in their files: no other import finds these modules, so no cell patches them.
+
+    Read once in a notebook, since it takes a quarter of a second.
+    """
+    with grading.fresh_package():
+        return importlib.import_module(MODULE)
+
+
+def check(name: str, answer: Any, *, seeds: int = 3) -> None:
+    """Judge an answer with a fresh check of assignment 3 and hidden seeds.
+
+    Args:
+        name: of the check, "joint_loss_gradient" for check_joint_loss_gradient.
+        answer: the student's function.
+        seeds: how many hidden seeds are tried.
+
+    Raises:
+        grading.NotPassed: with the line that the check would have printed.
+    """
+    function = re.sub("_(cut|gradient|sampled|twice)$", "", name)  # several checks can be about one function
+    judge = getattr(_fresh(), f"check_{name}")
+    with grading.blocking(f"{MODULE}.{function}", *READY_MADE.get(function, ())):
+        for number in range(seeds):
+            verdict = judge.verdict(answer, seed=grading.SEED + number)
+            if verdict.outcome != "passed":
+                raise grading.NotPassed(f"hidden test {number + 1} of {seeds}: {judge.report(verdict)}")
