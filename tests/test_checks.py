@@ -139,6 +139,7 @@ def test_a_graded_check_raises_one_line_and_says_how_many_tests_are_hidden(capsy
         "✔ gumbel_max: all visible checks passed; 1 more is hidden",
     ]
     assert check.go_on(not_written) is check.reference
+
     def mine(logits: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
         return check.reference(logits, generator=generator)
 

@@ -5,9 +5,15 @@ table is there so that teachers know what is caught and what is left to their ey
 """
 
 import re
+import sys
+from pathlib import Path
 
 import assignments
 import pytest
+import torch
+
+from skiprec_lite import estimators
+from skiprec_lite.checks import Check
 
 pytestmark = pytest.mark.usefixtures("untyped")
 GUIDE = (assignments.ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,9 +67,13 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-def test_a_trick_gains_what_the_guide_says(trick: str, tmp_path, monkeypatch) -> None:
+def test_a_trick_gains_what_the_guide_says(trick: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("torch.isclose", __import__("torch").isclose)  # put back whatever a trick does to it
+    monkeypatch.setattr(torch, "isclose", torch.isclose)  # puts back whatever a trick does to it
+    monkeypatch.setattr(Check, "require", Check.require)
+    monkeypatch.setattr(estimators, "exact_gradient", estimators.exact_gradient)
+    for module in ("grading", "hidden_a1"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     book = assignments.untouched(assignments.source("a1"))
     found = assignments.run(assignments.answered(book, TRICKS[trick]))
     (stated,) = re.findall(rf"^\| {re.escape(trick)} \|.*\| (\d+) of \d+ \|", GUIDE, flags=re.MULTILINE)

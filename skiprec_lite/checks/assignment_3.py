@@ -3,7 +3,10 @@
 Backbone, policy and model come as bare parts: what a package's method would do on its own is what is to be written.
 """
 
-from collections.abc import Callable
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +57,35 @@ class AssignmentCheck(Check):
 
 
 def go_on(answer: Any, *checks: Check) -> Any:
-    """What later cells go on with: the answer if it passes all these checks, until then the course's version."""
-    passed = all(check.verdict(answer).outcome is Outcome.PASSED for check in checks)
+    """What later cells go on with: the answer if it passes all these checks, until then the course's version.
+
+    An answer that takes more than a few seconds has not passed: an endless loop costs its own cells only.
+    """
+    try:
+        with _seconds(5):
+            passed = all(check.verdict(answer).outcome is Outcome.PASSED for check in checks)
+    except (KeyboardInterrupt, TimeoutError):
+        passed = False
     return answer if passed else checks[0].reference
+
+
+@contextlib.contextmanager
+def _seconds(limit: float) -> Iterator[None]:
+    """Raise TimeoutError in what runs longer, where the system can (not on Windows, not in a thread)."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise TimeoutError(f"it ran for more than {limit:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit, limit)  # again and again, should one be caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # --- the course's versions ---

@@ -125,9 +125,10 @@ def a_sure_skiprec(kind: Any, seed: int, items: Tensor, cut: Tensor, *, blocks: 
             gap = model.gate_logits(items, cut).diff(dim=-1).squeeze(-1)  # skip minus keep
             middle = (gap.amax(dim=0) + gap.amin(dim=0)) / 2
             model.policy.output.bias.copy_(torch.stack([middle, torch.zeros_like(middle)], dim=1).reshape(-1))
-            factor = SURE / float((gap - middle).abs().min())
-            if factor > 1e5:
+            nearest = float((gap - middle).abs().min())
+            if nearest < 1e-5 * SURE:  # some row cannot be made sure
                 continue
+            factor = SURE / nearest
             model.policy.output.weight.mul_(factor)
             model.policy.output.bias.mul_(factor)
             whole = model.gate_logits(items).diff(dim=-1).squeeze(-1)

@@ -2,6 +2,8 @@
 
 import contextlib
 import inspect
+import itertools
+import numbers
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -267,15 +269,43 @@ check_encode_kept = Check(
 # --- inference_seconds ---
 
 
+def _readings(all_times: list[float], all_others: list[float], rounds: int) -> dict[str, float]:
+    """What one reads off if a mistake is made, from all that one scorer's runs and the other's took."""
+    times, others = all_times[-rounds:], all_others[-rounds:]
+    expected = statistics.median(times)
+    return {
+        "the first run counts: throw it away, it fills caches": statistics.median(all_times),
+        "this is the mean: the median does not mind a run that was disturbed": statistics.mean(times),
+        "this is the mean, with the first run in it: take the median of the others": statistics.mean(all_times),
+        "this is the time of all runs together": sum(times),
+        "this is the time of all runs together, the first one too": sum(all_times),
+        "this is the fastest run: take the median": min(times),
+        "this is the last run: take the median of all but the first": times[-1],
+        "full and skipped are swapped": statistics.median(others),
+        "this is processor time: a user waits by the wall clock (time.perf_counter)": expected / 2,
+        "this is the time of both: start the clock anew for each": statistics.median(
+            [a + b for a, b in zip(times, others)]
+        ),
+        "these are nanoseconds": expected * 1e9,
+        "these are milliseconds": expected * 1e3,
+        "": expected,
+    }
+
+
 class _Watch:
     """A clock that scoring moves on, by another amount in each call, and who scored what."""
 
     def __init__(self, trial: Trial) -> None:
         self.passed, self.read, self.real = 0.0, 0, False
-        self.took = {}
-        for who in ("full", "skipped"):
-            first = 900 if who == "full" else 700  # the first call warms up
-            self.took[who] = [first, *trial.integers(3, 60, 60).tolist()]
+        self.took: dict[str, list[float]] = {}
+        apart = False
+        while not apart:  # until the mistakes can be told from each other in ten calls, the first of which warms up
+            full, skipped = (trial.integers(3, 60, 60).tolist() for _ in range(2))
+            self.took = {"full": [900, *full], "skipped": [700, *skipped]}
+            read = [
+                sorted(_readings(a[:10], b[:10], 9).values()) for a, b in itertools.permutations(self.took.values())
+            ]
+            apart = min(y - x for values in read for x, y in itertools.pairwise(values)) > 0.7
         self.calls: list[tuple[str, Tensor | None, Any, bool]] = []
 
     def scores(self, who: str, where: Any, items: Any) -> None:
@@ -410,32 +440,17 @@ def _takes_the_median(
     trial: Trial, watch: _Watch, who: str, found: dict[str, Any], rounds: int, *given: Any, **options: Any
 ) -> None:
     all_times, number = watch.times(who), found[who]
-    times, other = all_times[-rounds:], watch.times("full" if who == "skipped" else "skipped")[-rounds:]
+    times = all_times[-rounds:]
     expected, unit = statistics.median(times), 1.0
     if type(number) is Tensor and number.numel() == 1:
         number = number.item()
-    trial.require(isinstance(number, int | float), f"found[{who!r}] is not a number", "", *given, **options)
+    trial.require(isinstance(number, numbers.Real), f"found[{who!r}] is not a number", "", *given, **options)
     if watch.real:
         unit = 1 / 5_000
     near = lambda x: abs(number / unit - x) < (0.3 if not watch.real else 0.15 * x + 8)
     if near(expected):
         return
-    causes = {
-        "the first run counts: throw it away, it fills caches": statistics.median(all_times),
-        "this is the mean: the median does not mind a run that was disturbed": statistics.mean(times),
-        "this is the mean, with the first run in it: take the median of the others": statistics.mean(all_times),
-        "this is the time of all runs together": sum(times),
-        "this is the time of all runs together, the first one too": sum(all_times),
-        "this is the fastest run: take the median": min(times),
-        "this is the last run: take the median of all but the first": times[-1],
-        "full and skipped are swapped": statistics.median(other),
-        "this is processor time: a user waits by the wall clock (time.perf_counter)": expected / 2,
-        "this is the time of both: start the clock anew for each": statistics.median(
-            [a + b for a, b in zip(times, other)]
-        ),
-        "these are nanoseconds": expected * 1e9,
-        "these are milliseconds": expected * 1e3,
-    }
+    causes = _readings(all_times, watch.times("full" if who == "skipped" else "skipped"), rounds)
     close = lambda x: near(x) or abs(number / unit / x - 1) < 1e-3
     trial.fail(
         f"its runs took {_some([int(x) for x in times])} seconds; found[{who!r}] is {number / unit:.4g}, expected "
@@ -450,8 +465,7 @@ check_inference_seconds = Check(
     part="evaluation.inference_seconds",
     task="Time the next-item scores of one batch at each row's last position, `score_at(items, where)`, without "
     "autograd: of `model.backbone` (full) and of `model` (skipped), in turn, `repeats` times after a first round that "
-    "is thrown "
-    'away. Return {"full": …, "skipped": …}, the median seconds by the wall clock.',
+    'is thrown away. Return {"full": …, "skipped": …}, the median seconds by the wall clock.',
     hints=(
         "Two scorers, one loop around both: full, skipped, full, skipped. Keep a list of seconds for each.",
         "`last_position(items)` says where to score. `time.perf_counter()` before and after; the difference is one "
