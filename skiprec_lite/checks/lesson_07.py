@@ -190,7 +190,7 @@ def windows_from(trial: Trial, given: Windows, **options: object) -> Windows:
     with trial.of_the_answer(given, **options):
         found = trial.answer(handed, **options)
     unchanged(trial, handed, given)
-    trial.require(type(found) is Windows, f"found {describe(found)}, expected Windows",
+    trial.require(type(found).__name__ == "Windows", f"found {describe(found)}, expected Windows",
                   "`dataclasses.replace` makes a copy with some fields exchanged", given, **options)  # fmt: skip
     return found
 

@@ -3,8 +3,6 @@
 Whole exercises are judged by `grading.check`; what stands here gives the partial credit.
 """
 
-import dataclasses
-import functools
 import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -154,23 +152,12 @@ def check(name: str, answer: Any, *, seeds: int = 3) -> None:
 
 
 def leave_one_out(answer: Any) -> None:
-    """The whole exercise. What the student's cell returns is made of classes imported before the check was.
+    """The whole exercise, with every ready-made split blocked.
 
     Raises:
         NotPassed: with the line that a check would have printed.
     """
-    if callable(answer):
-        answer = functools.wraps(answer)(lambda *a, of=answer, **o: _in_fresh_classes(of(*a, **o)))
     grading.check("splits.leave_one_out", answer, blocked=SPLITS)
-
-
-def _in_fresh_classes(value: Any) -> Any:
-    """A Split (or Windows) with the same content, of the class that is imported now; anything else as it is."""
-    name = type(value).__qualname__
-    if name not in ("Split", "Windows") or not dataclasses.is_dataclass(value):
-        return value
-    fresh = getattr(importlib.import_module("skiprec_lite.splits"), name)
-    return fresh(**{f.name: _in_fresh_classes(getattr(value, f.name)) for f in dataclasses.fields(fresh)})
 
 
 # --- logs ---
