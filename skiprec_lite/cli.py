@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from skiprec_lite import checkpoints, downloads, experiments, figures, practice, runs
+from skiprec_lite import checkpoints, downloads, experiments, runs
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import (
@@ -335,6 +335,8 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _practice(options: argparse.Namespace) -> dict[str, Any]:
+    from skiprec_lite import practice  # here: all checks and nbformat would slow down every other verb
+
     path = practice.write(options.lesson, options.folder)
     if not options.json:
         print(f"{path}\nOpen it with:\n  python -m jupyter lab {path}")
@@ -342,6 +344,8 @@ def _practice(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _progress(options: argparse.Namespace) -> dict[str, Any]:
+    from skiprec_lite import practice
+
     found = practice.progress(options.folder)
     if not options.json:
         for lesson, exercise, verdict in found:
@@ -353,6 +357,8 @@ def _progress(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _figures(options: argparse.Namespace) -> dict[str, Any]:
+    from skiprec_lite import figures
+
     written = figures.export(options.folder)
     if not options.json:
         print(f"{len(written)} figures, and figures.md with their descriptions: {options.folder}")

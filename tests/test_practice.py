@@ -18,16 +18,8 @@ WITH_EXERCISES = [p for p in sorted(practice.LESSONS.glob("[0-9][0-9]_*.ipynb"))
 RUN_ALWAYS = ("02", "05")
 
 
-def read(path: Path) -> nbformat.NotebookNode:
-    return nbformat.read(path, as_version=4)
-
-
 def copy_of(path: Path) -> nbformat.NotebookNode:
-    return practice.practice_copy(read(path), path.stem)
-
-
-def builds(cell: nbformat.NotebookNode) -> list[str]:
-    return [tag.removeprefix("builds:") for tag in cell.metadata.get("tags", []) if tag.startswith("builds:")]
+    return practice.practice_copy(practice._read(path), path.stem)
 
 
 # --- what a copy holds ---
@@ -35,7 +27,7 @@ def builds(cell: nbformat.NotebookNode) -> list[str]:
 
 @pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda p: p.stem)
 def test_nothing_of_a_solution_is_left(path: Path) -> None:
-    copy, lesson = copy_of(path), read(path)
+    copy, lesson = copy_of(path), practice._read(path)
     assert practice.leaks(copy, lesson) == []
     assert practice.leaks(lesson, lesson), "the search has to find the solutions in the lesson itself"
     assert not any(cell.get("outputs") for cell in copy.cells)
@@ -44,13 +36,13 @@ def test_nothing_of_a_solution_is_left(path: Path) -> None:
 @pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda p: p.stem)
 def test_each_part_has_a_stub_a_task_a_check_and_hints(path: Path) -> None:
     copy = copy_of(path)
-    parts = [part for cell in read(path).cells for part in builds(cell)]
-    assert [part for cell in copy.cells for part in builds(cell)] == parts
+    parts = [part for cell in practice._read(path).cells for part in practice._parts(cell)]
+    assert [part for cell in copy.cells for part in practice._parts(cell)] == parts
     for cell in copy.cells:
-        if not builds(cell):
+        if not practice._parts(cell):
             continue
         defined = {node.name: node for node in ast.parse(cell.source).body}
-        assert set(defined) == {part.split(".")[-1] for part in builds(cell)}
+        assert set(defined) == {part.split(".")[-1] for part in practice._parts(cell)}
         functions = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.FunctionDef)]
         assert functions
         for function in functions:
@@ -67,7 +59,7 @@ def test_a_leak_is_found() -> None:
     path = WITH_EXERCISES[0]
     copy = copy_of(path)
     copy.cells[3].source += "\nreturn -torch.log( -torch.log(u.clamp_min(torch.finfo(dtype).tiny)))  # as a comment"
-    assert [line for _, line in practice.leaks(copy, read(path))] == [
+    assert [line for _, line in practice.leaks(copy, practice._read(path))] == [
         "return -torch.log(-torch.log(u.clamp_min(torch.finfo(dtype).tiny)))"
     ]
 
@@ -85,9 +77,9 @@ def test_the_picture_of_a_right_answer_comes_along() -> None:
 
 def solved(copy: nbformat.NotebookNode, lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The lesson's own definitions in the stubs' places."""
-    solutions = [cell for cell in lesson.cells if builds(cell)]
+    solutions = [cell for cell in lesson.cells if practice._parts(cell)]
     for cell in copy.cells:
-        if builds(cell):
+        if practice._parts(cell):
             cell.source = solutions.pop(0).source
     return copy
 
@@ -115,7 +107,7 @@ def test_an_untouched_copy_runs_and_says_not_yet(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RUNS)
 def test_with_the_solutions_put_back_it_passes(path: Path) -> None:
-    found = check_outputs(solved(copy_of(path), read(path)))
+    found = check_outputs(solved(copy_of(path), practice._read(path)))
     lines = [line for output in found for line in output.splitlines()]
     assert lines
     assert all(re.fullmatch(r"✔ \w+: passed", line) for line in lines), found
@@ -128,7 +120,7 @@ def test_practice_writes_a_copy_and_never_over_one(tmp_path: Path, capsys: pytes
     assert cli.main(["practice", "02", "--folder", str(tmp_path / "mine")]) == 0
     (written,) = (tmp_path / "mine").iterdir()
     assert str(written) in capsys.readouterr().out
-    for target in re.findall(r"\]\(([^)#\s]+)\)", "".join(c.source for c in read(written).cells)):
+    for target in re.findall(r"\]\(([^)#\s]+)\)", "".join(c.source for c in practice._read(written).cells)):
         if not target.startswith(("http", "attachment:")):
             assert (written.parent / target).exists(), target
     before = written.read_bytes()
@@ -160,8 +152,8 @@ class Collected(list):
 def copy_with(folder: Path, *answers: str | None) -> Path:
     """A practice copy of lesson 01 with these answers in place of its stubs (None: the stub)."""
     written = practice.write("01", folder)
-    book = read(written)
-    for cell, answer in zip([cell for cell in book.cells if builds(cell)], answers, strict=True):
+    book = practice._read(written)
+    for cell, answer in zip([cell for cell in book.cells if practice._parts(cell)], answers, strict=True):
         cell.source = answer or cell.source
     nbformat.write(book, written)
     return written
@@ -207,7 +199,7 @@ def test_progress_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_there_is_a_check_for_every_exercise_and_no_other() -> None:
-    parts = {part for path in WITH_EXERCISES for cell in read(path).cells for part in builds(cell)}
+    parts = {part for path in WITH_EXERCISES for cell in practice._read(path).cells for part in practice._parts(cell)}
     assert parts - set(CHECKS) == set()
     assert all(check.hints and check.task for check in CHECKS.values())
     assert Outcome.NOT_YET == "not yet"

@@ -7,7 +7,6 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,27 +32,6 @@ __all__ = [
 
 NUM_ITEMS = 7
 SURE = 1e8  # logits of this size at a temperature of this size: the noise no longer counts, the slope still does
-
-
-@dataclass(frozen=True)
-class AssignmentCheck(Check):
-    """A check of a function that this module holds; several checks can be about one function.
-
-    Attributes:
-        function: its name, where `part` names a facet of it.
-    """
-
-    function: str = ""
-
-    @property
-    def name(self) -> str:
-        """The name of what the student writes."""
-        return self.function or self.part.split(".")[-1]
-
-    @property
-    def reference(self) -> Any:
-        """The course's version."""
-        return globals()[self.name]
 
 
 def go_on(answer: Any, *checks: Check) -> Any:
@@ -280,8 +258,9 @@ def _rounded(before: Tensor, after: Tensor, gates: Tensor) -> Tensor:
     return torch.where(gates[:, None, None] > 0.5, after, before)
 
 
-check_adaptive_output = AssignmentCheck(
+check_adaptive_output = Check(
     part="assignment_3.adaptive_output",
+    course=adaptive_output,
     task="Return gate · (hidden after the block) + (1 − gate) · (hidden before it), with one gate for each row.",
     hints=(
         "Write the formula of the adaptive output as it stands. Nothing is to be decided: a gate is a number.",
@@ -392,8 +371,9 @@ _GATED_MISTAKES = {
     "a gate needs its gradient, also one that is 0: run every block and let the formula weigh its output":
         lambda b, i, g: _walk(b, i, g.detach()),
 }  # fmt: skip
-check_gated_encode = AssignmentCheck(
+check_gated_encode = Check(
     part="assignment_3.gated_encode",
+    course=gated_encode,
     task=_GATED_TASK,
     hints=_GATED_HINTS,
     body=_gated_encode,
@@ -401,7 +381,7 @@ check_gated_encode = AssignmentCheck(
     difficulty=2,
     mistakes=_GATED_MISTAKES,
 )
-check_gated_encode_gradient = AssignmentCheck(
+check_gated_encode_gradient = Check(
     part="assignment_3.gated_encode_gradient",
     task=_GATED_TASK,
     hints=_GATED_HINTS,
@@ -409,7 +389,7 @@ check_gated_encode_gradient = AssignmentCheck(
     minutes=5,
     difficulty=2,
     mistakes=_GATED_MISTAKES,
-    function="gated_encode",
+    course=gated_encode,
 )
 
 
@@ -431,8 +411,9 @@ def _masked_mean(trial: Trial) -> None:
     trial.same(hidden, between)
 
 
-check_masked_mean = AssignmentCheck(
+check_masked_mean = Check(
     part="assignment_3.masked_mean",
+    course=masked_mean,
     task="Average the hidden states of each row over the positions where mask is True. A row without any gives zeros.",
     hints=(
         "A mean is a sum by a count. Padding may be in neither of them.",
@@ -552,8 +533,9 @@ _POLICY_MISTAKES = {
         lambda p, i, c: _logits(p, i, c, real_to_blocks="all items", real_to_mean="all items"),
     "the first row's cut serves all rows": lambda p, i, c: _logits(p, i, c[:1].expand_as(c)),
 }  # fmt: skip
-check_policy_logits = AssignmentCheck(
+check_policy_logits = Check(
     part="assignment_3.policy_logits",
+    course=policy_logits,
     task=_POLICY_TASK,
     hints=_POLICY_HINTS,
     body=_policy_logits,
@@ -561,7 +543,7 @@ check_policy_logits = AssignmentCheck(
     difficulty=3,
     mistakes=_POLICY_MISTAKES,
 )
-check_policy_logits_cut = AssignmentCheck(
+check_policy_logits_cut = Check(
     part="assignment_3.policy_logits_cut",
     task=_POLICY_TASK,
     hints=_POLICY_HINTS,
@@ -569,7 +551,7 @@ check_policy_logits_cut = AssignmentCheck(
     minutes=5,
     difficulty=3,
     mistakes=_POLICY_MISTAKES,
-    function="policy_logits",
+    course=policy_logits,
 )
 
 
@@ -747,8 +729,9 @@ _JOINT_MISTAKES = {
     "the cost is on the probabilities: it is the sampled gates that cost": lambda m, b, c: _joint_loss(
         m, b, 0.0) + c * policy_logits(m.policy, b.items, b.cut).softmax(dim=-1)[..., 0].mean(),
 }  # fmt: skip
-check_joint_loss = AssignmentCheck(
+check_joint_loss = Check(
     part="assignment_3.joint_loss",
+    course=joint_loss,
     task=_JOINT_TASK,
     hints=_JOINT_HINTS,
     body=_value,
@@ -756,7 +739,7 @@ check_joint_loss = AssignmentCheck(
     difficulty=3,
     mistakes=_JOINT_MISTAKES,
 )
-check_joint_loss_sampled = AssignmentCheck(
+check_joint_loss_sampled = Check(
     part="assignment_3.joint_loss_sampled",
     task=_JOINT_TASK,
     hints=_JOINT_HINTS,
@@ -764,9 +747,9 @@ check_joint_loss_sampled = AssignmentCheck(
     minutes=5,
     difficulty=3,
     mistakes=_JOINT_MISTAKES,
-    function="joint_loss",
+    course=joint_loss,
 )
-check_joint_loss_gradient = AssignmentCheck(
+check_joint_loss_gradient = Check(
     part="assignment_3.joint_loss_gradient",
     task=_JOINT_TASK,
     hints=_JOINT_HINTS,
@@ -774,7 +757,7 @@ check_joint_loss_gradient = AssignmentCheck(
     minutes=5,
     difficulty=3,
     mistakes=_JOINT_MISTAKES,
-    function="joint_loss",
+    course=joint_loss,
 )
 
 
@@ -863,8 +846,9 @@ _STEP_MISTAKES = {
     "use the optimizer that is handed in (this is SGD of your own)": _own_optimizer(torch.optim.SGD, lr=0.01),
     "the optimizer steps twice": lambda m, b, c, o: (_a_step(m, b, c, o), o.step())[0],
 }
-check_training_step = AssignmentCheck(
+check_training_step = Check(
     part="assignment_3.training_step",
+    course=training_step,
     task=_STEP_TASK,
     hints=_STEP_HINTS,
     body=_training_step,
@@ -872,7 +856,7 @@ check_training_step = AssignmentCheck(
     difficulty=2,
     mistakes=_STEP_MISTAKES,
 )
-check_training_step_twice = AssignmentCheck(
+check_training_step_twice = Check(
     part="assignment_3.training_step_twice",
     task=_STEP_TASK,
     hints=_STEP_HINTS,
@@ -880,7 +864,7 @@ check_training_step_twice = AssignmentCheck(
     minutes=5,
     difficulty=2,
     mistakes=_STEP_MISTAKES,
-    function="training_step",
+    course=training_step,
 )
 
 
@@ -924,8 +908,9 @@ def _at_the_same_rate(trial: Trial) -> None:
                       "the rate is the mean of the given gates", torch.full((6, 4), fixed))  # fmt: skip
 
 
-check_at_the_same_rate = AssignmentCheck(
+check_at_the_same_rate = Check(
     part="assignment_3.at_the_same_rate",
+    course=at_the_same_rate,
     task="Draw random gates of the same shape and type: each is 1 with the same probability, the mean of the given "
     "gates over all users and blocks.",
     hints=(
@@ -957,8 +942,9 @@ def _hits(model: Any, cases: Windows, gates: Tensor) -> Tensor:
     return (scores.argmax(dim=-1) == cases.targets) & cases.scored()
 
 
-check_accuracy_under = AssignmentCheck(
+check_accuracy_under = Check(
     part="assignment_3.accuracy_under",
+    course=accuracy_under,
     task="Run your gated_encode under the given gates, without a gradient. For each row return the share of its scored "
     "positions at which the true item has the highest score.",
     hints=(
@@ -1005,8 +991,9 @@ def _with_error(mean: Tensor, error: Tensor) -> tuple[float, float]:
     return float(mean), float(error)
 
 
-check_paired = AssignmentCheck(
+check_paired = Check(
     part="assignment_3.paired",
+    course=paired,
     task="Average the draws for each user first. Return the mean over the users of (learned − random) and its standard "
     "error, s / √n, with s the standard deviation (n − 1) of the users' differences; both as plain numbers.",
     hints=(

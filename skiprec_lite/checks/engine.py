@@ -309,7 +309,7 @@ class Check:
     @property
     def name(self) -> str:
         """The name of what the reader writes."""
-        return self.part.split(".")[-1]
+        return self.course.__name__ if self.course else self.part.split(".")[-1]
 
     @property
     def reference(self) -> Any:
@@ -329,7 +329,7 @@ class Check:
             return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected a function or class {self.name}.")
         if inspect.isclass(self.reference) and not inspect.isclass(answer):
             return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected the class {self.name} itself.")
-        with _nothing_changed():
+        with _from_the_seed(seed):
             try:
                 self.body(Trial(answer, self.reference, self.mistakes, seed))
             except _Stopped as stopped:
@@ -382,8 +382,8 @@ class Check:
 
 
 @contextlib.contextmanager
-def _nothing_changed() -> Iterator[None]:
-    """Leave random numbers, gradient mode and warnings as they were."""
+def _from_the_seed(seed: int) -> Iterator[None]:
+    """Whatever is drawn from the global random numbers follows from the seed; they, and all else, stay as they were."""
     numbers, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     with (
         torch.random.fork_rng(devices=[]),
@@ -391,6 +391,9 @@ def _nothing_changed() -> Iterator[None]:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
         try:
             yield
         finally:

@@ -5,10 +5,9 @@ all but certain: its sampled gates are the same whoever draws them. With a very 
 """
 
 import itertools
-import random
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,19 +50,6 @@ FLAT = 1e8  # at this tau the gradient of a sure gate is known, to eleven digits
 
 
 # --- what the checks of this lesson hand to an answer ---
-
-
-def seeded(body: Callable[[Trial], None]) -> Callable[[Trial], None]:
-    """The same body; whatever an answer draws from the global random numbers follows from the trial's seed."""
-
-    @wraps(body)
-    def run(trial: Trial) -> None:
-        torch.manual_seed(trial.seed)
-        np.random.seed(trial.seed)  # noqa: NPY002
-        random.seed(trial.seed)
-        body(trial)
-
-    return run
 
 
 def some_windows(trial: Trial, lengths: tuple[int, ...] = (8, 3, 1, 8, 5), width: int = 8) -> Windows:
@@ -323,7 +309,7 @@ check_PolicyNetwork = Check(
         "`unflatten(-1, (-1, 2))` makes pairs of the last axis: first block's keep, first block's skip, second block's "
         "keep, … The bias of the last layer lies in memory in just this order.",
     ),
-    body=seeded(_policy_network),
+    body=_policy_network,
     minutes=25,
     difficulty=3,
     mistakes={
@@ -380,7 +366,7 @@ check_visible = Check(
         "`torch.arange(time)` runs along time. The cut has to stand as a column, (batch, 1), beside it.",
         "`masked_fill` puts a number where a mask is True and leaves the argument as it was.",
     ),
-    body=seeded(_visible),
+    body=_visible,
     minutes=5,
     difficulty=1,
     mistakes={
@@ -456,7 +442,7 @@ check_draw_cut = Check(
         "All rows at once: `torch.rand(len(items))` times the counts, `.long()`, plus the first real index of each "
         "row.",
     ),
-    body=seeded(_draw_cut),
+    body=_draw_cut,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -536,7 +522,7 @@ check_from_a_cut = Check(
         "answer it has not seen?",
         "`Windows` is frozen: `dataclasses.replace(batch, cut=…, targets=…)` makes a copy with other fields.",
     ),
-    body=seeded(_from_a_cut),
+    body=_from_a_cut,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -568,7 +554,7 @@ check_whole_window = Check(
         "Only one field changes, and it has one number for each row.",
         "A cut is an index, and rows are counted from the left, padding included. What is the last index of a row?",
     ),
-    body=seeded(_whole_window),
+    body=_whole_window,
     minutes=3,
     difficulty=1,
     mistakes={
@@ -797,7 +783,7 @@ check_SkipRec = Check(
         "reads up to the cut; the backbone reads everything.",
         "NaN: `scores.masked_fill(before, torch.nan)`, where `before` is (batch, time, 1).",
     ),
-    body=seeded(_skiprec),
+    body=_skiprec,
     minutes=30,
     difficulty=3,
     mistakes={
@@ -898,7 +884,7 @@ check_losses_at = Check(
         "`backbone.score` -> (scored, items).",
         "`cross_entropy` takes the mean if you do not ask for something else: look at `reduction`.",
     ),
-    body=seeded(_losses_at),
+    body=_losses_at,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -1031,7 +1017,7 @@ check_straight_through_loss = Check(
         "The cost counts a share of blocks, between 0 and 1, whatever the number of blocks. It has to make a kept "
         "block dearer than a skipped one.",
     ),
-    body=seeded(_straight_through_loss),
+    body=_straight_through_loss,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -1114,7 +1100,7 @@ check_settled_loss = Check(
         "Which of the two may change in these epochs? The gradient has to reach that one, and not the other.",
         "`torch.no_grad()` around the right line. Then the losses as in `straight_through_loss`.",
     ),
-    body=seeded(_settled_loss),
+    body=_settled_loss,
     minutes=5,
     difficulty=1,
     mistakes={
@@ -1201,7 +1187,7 @@ check_choose = Check(
         '"as good as the best"?',
         "The best epoch itself is 0 behind with an error of 0: it has to count as good as the best.",
     ),
-    body=seeded(_choose),
+    body=_choose,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -1264,7 +1250,7 @@ check_random_gates = Check(
         "`torch.rand` gives numbers in [0, 1). Which share of them lies below `keep_rate`?",
         "One random number for each row *and* block; the comparison gives True and False, gates are floating numbers.",
     ),
-    body=seeded(_random_gates),
+    body=_random_gates,
     minutes=3,
     difficulty=1,
     mistakes={
@@ -1385,7 +1371,7 @@ check_RandomGates = Check(
         "Your `random_gates` needs two numbers from here: how many rows, how many blocks.",
         "First the hidden states, then the mask, then `backbone.score`.",
     ),
-    body=seeded(_random_gates_model),
+    body=_random_gates_model,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -1447,7 +1433,7 @@ check_most_frequent_pattern = Check(
         "Two blocks, three users: 1 0, 1 0, 0 1 … count whole rows. Which row occurs most often?",
         "`gates.unique(dim=0, return_counts=True)` returns the different rows and how often each occurs.",
     ),
-    body=seeded(_most_frequent_pattern),
+    body=_most_frequent_pattern,
     minutes=5,
     difficulty=1,
     mistakes={
@@ -1534,7 +1520,7 @@ check_another_users = Check(
         "`torch.randperm(n, generator=…)` draws the order, `roll(1)` turns it by one place. Mind which is index and "
         "which is value.",
     ),
-    body=seeded(_another_users),
+    body=_another_users,
     minutes=15,
     difficulty=3,
 )
@@ -1619,7 +1605,7 @@ check_shuffled_histories = Check(
         "All rows at once: sort random numbers, with infinity where a place is not free, and the free places come "
         "first.",
     ),
-    body=seeded(_shuffled_histories),
+    body=_shuffled_histories,
     minutes=20,
     difficulty=3,
 )

@@ -20,7 +20,6 @@ from skiprec_lite.checks.lesson_07 import (
     is_a_loss,
     learning,
     reaches,
-    seeded,
     some_windows,
     unchanged,
 )
@@ -95,7 +94,7 @@ check_per_row = Check(
         "loop over `values.split(counts)`.",
         "Divide by how many positions of the row are *scored*, not by how many there are.",
     ),
-    body=seeded(_per_row),
+    body=_per_row,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -158,7 +157,7 @@ check_all_patterns = Check(
         "Write 0, 1, 2, 3 in binary, one below the other: these are the rows for two blocks.",
         "`number >> k & 1` is bit k of a number; `itertools.product([0, 1], repeat=blocks)` counts in the same order.",
     ),
-    body=seeded(_all_patterns),
+    body=_all_patterns,
     minutes=5,
     difficulty=1,
     mistakes={
@@ -252,7 +251,7 @@ check_pattern_losses = Check(
         "`with in_eval_mode(backbone):` puts dropout to sleep and restores the mode; `@torch.no_grad()` saves the "
         "graph.",
     ),
-    body=seeded(_pattern_losses),
+    body=_pattern_losses,
     minutes=10,
     difficulty=2,
     mistakes={
@@ -318,7 +317,7 @@ check_gate_slopes = Check(
         "number: which one does not shrink a row's slope when more rows come in?",
         "`torch.autograd.grad(number, leaf)` returns the slope and writes nothing into `.grad`.",
     ),
-    body=seeded(_gate_slopes),
+    body=_gate_slopes,
     minutes=15,
     difficulty=3,
     mistakes={
@@ -398,7 +397,7 @@ check_gate_differences = Check(
         "round: 2g - 1 is +1 for kept and -1 for skipped.",
         "Begin each block with a fresh copy of the gates: a flipped gate has to be put back.",
     ),
-    body=seeded(_gate_differences),
+    body=_gate_differences,
     minutes=15,
     difficulty=3,
     mistakes={
@@ -615,7 +614,7 @@ check_difference_loss = Check(
         "`torch.get_rng_state()` before the first pass and `torch.set_rng_state(…)` before the second, inside "
         "`torch.random.fork_rng(devices=[])`, drop the same numbers twice.",
     ),
-    body=seeded(_difference_loss),
+    body=_difference_loss,
     minutes=35,
     difficulty=5,
     mistakes={
@@ -766,7 +765,7 @@ check_SteeredCost = Check(
         "compares.",
         "Growing by a share of 0.02 means times 1.02, shrinking times 0.98. When does skipping do no harm?",
     ),
-    body=seeded(_steered_cost),
+    body=_steered_cost,
     minutes=15,
     difficulty=3,
     mistakes={

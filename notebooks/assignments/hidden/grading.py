@@ -41,10 +41,19 @@ def check(part: str, answer: Any, *, seeds: int = 3, blocked: tuple[str, ...] = 
         judge = dataclasses.replace(checks.CHECKS[part], course=checks.CHECKS[part].reference)
     # The fresh package is out of reach again: what an answer imports while it runs is the blocked one.
     with blocking(f"skiprec_lite.{module}.{name}", *blocked):
-        for number in range(seeds):
-            verdict = judge.verdict(answer, seed=SEED + number)
-            if verdict.outcome is not checks.Outcome.PASSED:
-                raise NotPassed(f"hidden test {number + 1} of {seeds}: {judge.report(verdict)}")
+        with_hidden_seeds(judge, answer, seeds)
+
+
+def with_hidden_seeds(judge: Any, answer: Any, seeds: int) -> None:
+    """Judge an answer with a fresh check, once for each of these many hidden seeds.
+
+    Raises:
+        NotPassed: with the line that the check would have printed.
+    """
+    for number in range(seeds):
+        verdict = judge.verdict(answer, seed=SEED + number)
+        if verdict.outcome != "passed":
+            raise NotPassed(f"hidden test {number + 1} of {seeds}: {judge.report(verdict)}")
 
 
 @contextlib.contextmanager

@@ -145,10 +145,7 @@ def check(name: str, answer: Any, *, seeds: int = 3) -> None:
     part, body, blocked = PARTS[name]
     with grading.blocking(f"skiprec_lite.{part}", *blocked), grading.fresh_package() as checks:
         judge = checks.Check(part=part, task="", hints=(), body=body)
-        for number in range(seeds):
-            verdict = judge.verdict(answer, seed=grading.SEED + number)
-            if verdict.outcome is not checks.Outcome.PASSED:
-                raise grading.NotPassed(f"hidden test {number + 1} of {seeds}: {judge.report(verdict)}")
+        grading.with_hidden_seeds(judge, answer, seeds)
 
 
 def leave_one_out(answer: Any) -> None:
