@@ -78,3 +78,21 @@ def test_a_trick_gains_what_the_guide_says(trick: str, tmp_path: Path, monkeypat
     found = assignments.run(assignments.answered(book, TRICKS[trick]))
     (stated,) = re.findall(rf"^\| {re.escape(trick)} \|.*\| (\d+) of \d+ \|", GUIDE, flags=re.MULTILINE)
     assert sum(found.points.values()) == float(stated), found.messages
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "module", "arguments"),
+    [
+        ("a1", "gumbel_max", "gumbel", "*a, **o"),
+        ("a2", "ndcg", "metrics", "ranks, k"),
+        ("a2", "user_sequences", "splits", "interactions"),
+    ],
+)
+def test_what_an_answer_imports_while_it_runs_is_blocked_too(
+    name: str, cell: str, module: str, arguments: str
+) -> None:
+    text = f"def {cell}({arguments}):\n    from skiprec_lite.{module} import {cell}\n    return {cell}({arguments})"
+    book = assignments.source(name)
+    found = assignments.run(assignments.answered(book, {cell: text}))
+    most = assignments.most_points(book)
+    assert {test for test in most if not found.points[test]} == {t for t in most if re.match(rf"test_{cell}(_\d)?$", t)}

@@ -122,8 +122,8 @@ class Trial:
 
     def fail(self, found: str, cause: str = "", *arguments: Any, **options: Any) -> None:
         """End the check: what was found (and expected), with which arguments, and the likely cause."""
-        message = f"{given_with(arguments, options)}{found}."
-        raise _Stopped(Outcome.FAILED, f"{message}\n{cause[:1].upper()}{cause[1:]}." if cause else message)
+        message = f"{given_with(arguments, options)}{_ended(found)}"
+        raise _Stopped(Outcome.FAILED, f"{message}\n{_ended(cause[:1].upper() + cause[1:])}" if cause else message)
 
     def require(self, condition: bool | Tensor | np.bool_, found: str, cause: str = "", *given: Any, **o: Any) -> None:
         """Fail unless the condition holds."""
@@ -274,6 +274,10 @@ class Trial:
                     self.fail(f"the parameter {name} has shape {tuple(p.shape)}, expected {tuple(wanted[name].shape)}")
                 p.copy_(wanted[name])
         return module.eval()
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 def given_with(arguments: tuple, options: Mapping[str, Any]) -> str:
