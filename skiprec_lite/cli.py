@@ -1,6 +1,7 @@
 """The command line: python -m skiprec_lite VERB, with data, train, evaluate, recommend, experiment, bench, practice."""
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         found = options.run(options)
     except (ValueError, TypeError, OSError, ArithmeticError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -60,14 +61,28 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def reads_data(added: argparse.ArgumentParser) -> None:
-        added.add_argument("--data", type=Path, help="your own .inter, .csv or .txt file in place of MovieLens-100K")
+        added.add_argument(
+            "--data",
+            default="100k",
+            metavar="DATA",
+            help="100k, 1m or 20m (MovieLens), or your own .inter, .csv or .txt file",
+        )
 
     def reads_model(added: argparse.ArgumentParser) -> None:
         added.add_argument(
             "--model", type=Path, help="weights to load (default: the last ones trained here, else those of the course)"
         )
 
-    verb("data", _data, "Fetch MovieLens-100K if it is not there yet, check it, and say where it is.")
+    added = verb(
+        "data", _data, "Fetch MovieLens if it is not there yet, or check your own file, and say what it holds."
+    )
+    reads_data(added)
+    added.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        help="put in place an archive that was fetched by other means: ml-100k.zip, ml-1m.zip, ml-20m.zip",
+    )
 
     added = verb("train", _train, "Train SkipRec, and show what it learnt to skip.")
     reads_data(added)
@@ -97,11 +112,13 @@ def _parser() -> argparse.ArgumentParser:
 
     added = verb("experiment", _experiment, "Run what is missing of one of the long experiments behind the lessons.")
     added.add_argument("name", choices=sorted(experiments.EXPERIMENTS), help="which one")
+    reads_data(added)
     added.add_argument("--check", action="store_true", help="run its smallest row again and compare: 2 to 95 s")
     added.add_argument("--folder", type=Path, default=experiments.RESULTS, help="where the tables are")
     added.add_argument("--uncommitted", action="store_true", help="run although the package has uncommitted changes")
 
     added = verb("bench", _bench, "Time an epoch of training, and inference with all blocks against the kept ones.")
+    reads_data(added)
     reads_model(added)
     added.add_argument("--threads", type=int, default=1, help="threads torch may use")
     added.add_argument("--repeats", type=int, default=9, help="how often inference is timed")
@@ -124,18 +141,27 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _data(options: argparse.Namespace) -> dict[str, Any]:
-    data = load_movielens()
-    folder = downloads.data_folder() / "ml-100k"
+    name = downloads.put(options.source) if options.source else options.data
+    data = _interactions(name)
+    if name in downloads.ARCHIVES:
+        where = downloads.data_folder() / ("ml-100k" if name == "100k" else downloads.ARCHIVES[name].name)
+    else:
+        where = Path(name)
+    lengths = data.table["user"].value_counts()
     found = {
-        "folder": str(folder),
+        "folder": str(where),
         "interactions": len(data.table),
         "users": len(data.user_ids),
         "items": data.num_items,
+        "shortest": int(lengths.min()),
+        "median": float(lengths.median()),
+        "longest": int(lengths.max()),
     }
     if not options.json:
+        called = f"MovieLens-{name.upper()}" if name in downloads.ARCHIVES else data.name
         print(
-            f"MovieLens-100K, {len(data.table):,} ratings, "
-            f"{len(data.user_ids)} users, {data.num_items:,} films: {folder}"
+            f"{called}: {len(data.table):,} interactions, {len(data.user_ids):,} users, {data.num_items:,} items; "
+            f"{found['shortest']} to {found['longest']:,} a user, median {found['median']:g}: {where}"
         )
     return found
 
@@ -153,6 +179,8 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         if options.output:
             raise FileNotFoundError(f"no such folder: {output.parent}")
         output.parent.mkdir(parents=True)
+    if output.is_dir():
+        raise IsADirectoryError(f"--output must be a file, got the folder {output}")
     if not options.json:
         what = "NextItNet+" if options.full_depth else "SkipRec"
         rows, width = split.train.items.shape
@@ -162,7 +190,10 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     found = _judge(model, split) | {"epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped}
     found["behind_best"] = {e: [round(x, 5) for x in b] for e, b in list(history.behind_best.items())[-3:]}
-    checkpoints.save(model, output, command=" ".join(sys.argv[1:]), seed=options.seed, metric=found["ndcg@10"])
+    checkpoints.save(
+        model, output, command=" ".join(sys.argv[1:]), seed=options.seed, metric=found["ndcg@10"],
+        data=data.name, items=_fingerprint(data),
+    )  # fmt: skip
     found |= {"seconds": round(seconds, 1), "weights": str(output)}
     if not options.json:
         _print_quality(found)
@@ -184,8 +215,7 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     data = _interactions(options.data)
     split = runs.PROTOCOLS[options.protocol](data)
-    model = checkpoints.load(_weights(options.model))
-    _fits(model, data)
+    model = _load(options.model, data)
     found = _judge(model, split, exclude_seen=options.exclude_seen)
     if not options.json:
         _print_quality(found)
@@ -238,8 +268,7 @@ def _print_quality(found: dict[str, Any]) -> None:
 
 def _recommend(options: argparse.Namespace) -> dict[str, Any]:
     data = _interactions(options.data)
-    model = checkpoints.load(_weights(options.model))
-    _fits(model, data)
+    model = _load(options.model, data)
     return _show_user(model, data, options.user, k=options.k, exclude_seen=not options.include_seen, quiet=options.json)
 
 
@@ -278,7 +307,10 @@ def _show_user(
 
 
 def _experiment(options: argparse.Namespace) -> dict[str, Any]:
+    data = None if options.data == "100k" else _interactions(options.data)
     if options.check:
+        if data:
+            raise ValueError(f"--check compares with the course's tables, which are not about {data.name}")
         found = experiments.check(options.name, folder=options.folder)
         if not options.json:
             print(
@@ -287,7 +319,11 @@ def _experiment(options: argparse.Namespace) -> dict[str, Any]:
             )
         return found
     table = experiments.run_experiment(
-        options.name, folder=options.folder, uncommitted=options.uncommitted, progress=not options.json
+        options.name,
+        folder=options.folder,
+        data=data,
+        uncommitted=options.uncommitted,
+        progress=not options.json,
     )
     if not options.json:
         print(
@@ -302,7 +338,11 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        split = runs.PROTOCOLS["last_n"](load_movielens())
+        data = _interactions(options.data)
+        model = _load(options.model, data)
+        if not isinstance(model, SkipRec):
+            raise ValueError("these weights are a backbone without a policy: there is nothing to skip")
+        split = runs.PROTOCOLS["last_n"](data)
         net = NextItNet(split.num_items, dropout=0.5)
         optimizer = torch.optim.AdamW(net.parameters())
         start = time.perf_counter()
@@ -311,9 +351,6 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
             next_item_loss(net, split.train.rows(rows)).backward()
             optimizer.step()
         found: dict[str, Any] = {"threads": options.threads, "epoch seconds": round(time.perf_counter() - start, 2)}
-        model = checkpoints.load(_weights(options.model))
-        if not isinstance(model, SkipRec):
-            raise ValueError("these weights are a backbone without a policy: there is nothing to skip")
         for batch in (1, 32, 256):
             timed = [
                 inference_seconds(model, split.test.items[i : i + batch], repeats=options.repeats) for i in range(3)
@@ -365,8 +402,8 @@ def _figures(options: argparse.Namespace) -> dict[str, Any]:
     return {"figures": [str(path) for path in written]}
 
 
-def _interactions(path: Path | None) -> Interactions:
-    return load_movielens() if path is None else read_interactions(path)
+def _interactions(name: str) -> Interactions:
+    return load_movielens(name) if name in downloads.ARCHIVES else read_interactions(name)
 
 
 def _runs() -> Path:
@@ -378,7 +415,17 @@ def _weights(path: Path | None) -> Path:
     return path or (last if last.exists() else experiments.COURSE_WEIGHTS)
 
 
-def _fits(model: Backbone | SkipRec, data: Interactions) -> None:
+def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
+    """Load weights; those of other items would score the wrong ones without a word."""
+    path = _weights(path)
+    model, known = checkpoints.load(path), checkpoints.notes(path)
     backbone = model.backbone if isinstance(model, SkipRec) else model
     if backbone.sizes["num_items"] != data.num_items:
         raise ValueError(f"these weights know {backbone.sizes['num_items']} items, the data has {data.num_items}")
+    if known.get("items", _fingerprint(data)) != _fingerprint(data):
+        raise ValueError(f"these weights were trained on other items than those of {data.name}, on {known.get('data')}")
+    return model
+
+
+def _fingerprint(data: Interactions) -> str:
+    return hashlib.sha256("\n".join(data.item_ids).encode()).hexdigest()[:12]

@@ -1,9 +1,13 @@
 """Files of interactions, read into one kind of table."""
 
-import re
+import csv
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from skiprec_lite import downloads
@@ -20,6 +24,7 @@ class Interactions:
         item_ids: the file's own item ids; position = item index - 1.
         titles: a name for each item, position = item index - 1 (the item id where the file has no titles).
         genres: a tuple of genres for each item, empty where the file has none.
+        name: what to call the data in a table or a header: "ml-100k", or the file's name.
     """
 
     table: pd.DataFrame
@@ -27,6 +32,7 @@ class Interactions:
     item_ids: tuple[str, ...]
     titles: tuple[str, ...]
     genres: tuple[tuple[str, ...], ...] = ()
+    name: str = ""
 
     @property
     def num_items(self) -> int:
@@ -57,78 +63,185 @@ class Interactions:
 
 
 def load_movielens(name: str = "100k", root: Path | str | None = None) -> Interactions:
-    """MovieLens-100K: 100,000 ratings, 943 users, 1,682 films. Fetched and checked on first use.
+    """MovieLens, fetched and checked on first use.
 
     Args:
-        name: "100k".
+        name: "100k" (100,000 ratings, 943 users, 1,682 films), "1m" (1,000,209 ratings, 6,040 users, 3,706 films) or
+            "20m" (20,000,263 ratings, 138,493 users, 26,744 films).
         root: the folder that holds (or will hold) the data; downloads.data_folder() if None.
 
     Raises:
-        ValueError: for another name, or if the files on disk are not MovieLens-100K.
-        ConnectionError: if it is not on disk and no source can be reached; the message says where to put it.
+        ValueError: for another name, or if the files on disk are not that data set.
+        ConnectionError: if it is not on disk and no source can be reached; the message says what to do.
 
     Source: Harper & Konstan (2015), "The MovieLens datasets: history and context".
     """
-    if name != "100k":
-        raise ValueError(f"MovieLens comes as '100k' here, got {name!r}")
-    ratings, films = downloads.fetch_movielens_100k(root)
-    ratings = ratings.rename(columns={"user": "user_id", "item": "item_id"})
-    return _index(
-        ratings, titles=dict(zip(films["item"], films["title"])), genres=dict(zip(films["item"], films["genres"]))
-    )
+    ratings, films = downloads.fetch(name, root)
+    genres = [tuple(g for g in text.split("|") if g) for text in films["genres"]]
+    titles = dict(zip(films["item"], films["title"]))
+    return _index(ratings, f"ml-{name}", titles, genres=dict(zip(films["item"], genres)))
 
 
 def read_interactions(path: Path | str) -> Interactions:
     """Read your own data from one of three forms, told apart by the file's ending.
 
     * `.inter` (RecBole): tab-separated, header such as user_id:token item_id:token timestamp:float
-    * `.csv`: header with user, item and timestamp; further columns are kept aside
+    * `.csv`: header with user (or user_id, userId), item (item_id, itemId, movieId) and timestamp
     * `.txt`: one user a line, item ids separated by blanks, oldest first, no user id
+
+    Ids are text, also where they look like numbers: "7" and "07" are two. Further columns are kept aside, as text.
+    Rows may come in any order, and a row that repeats another one is kept: a log may mean it.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the ending is another, a column is missing, or the file holds no interaction.
+        ValueError: if the ending is another, the file is not UTF-8 text, a column is missing or there twice, a row
+            has too many or too few fields, an id is empty, a timestamp is not a number, or there is no interaction.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
-    if path.suffix == ".inter":
-        table = pd.read_csv(path, sep="\t", dtype=str)
-        table.columns = [re.sub(r":\w+$", "", name) for name in table.columns]
-    elif path.suffix == ".csv":
-        table = pd.read_csv(path, dtype=str).rename(columns={"user": "user_id", "item": "item_id"})
-    elif path.suffix == ".txt":
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-        rows = [(str(user), item, time) for user, line in enumerate(lines) for time, item in enumerate(line)]
-        table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
-    else:
-        raise ValueError(f"{path.name}: expected a file that ends in .inter, .csv or .txt")
-    missing = [c for c in ("user_id", "item_id", "timestamp") if c not in table.columns]
-    if missing:
-        raise ValueError(f"{path.name}: no column {' or '.join(missing)}; found {', '.join(table.columns)}")
-    if table.empty:
-        raise ValueError(f"{path.name}: holds no interaction")
-    table["timestamp"] = pd.to_numeric(table["timestamp"])
-    return _index(table)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}" if not path.exists() else f"not a file but a folder: {path}")
+    if path.suffix not in _READERS:
+        raise ValueError(f"{path.name}: expected a file that ends in {', '.join(_READERS)}")
+    try:
+        _must_be_text(path)
+        try:
+            table = _READERS[path.suffix](path)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"is not UTF-8 text ({error}): save it as UTF-8") from error
+        except pd.errors.ParserError as error:
+            raise ValueError(f"cannot be read as a table: {error}") from error
+        if table.empty:
+            raise ValueError("holds no interaction")
+        for name in ("user", "item"):
+            empty = table[name].isna() | (table[name] == "")
+            if empty.any():
+                raise ValueError(f"{_row(empty)} has no {name}")
+        table["timestamp"] = _numbers(table["timestamp"])
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {' '.join(str(error).split())}") from error
+    return _index(table, path.name)
 
 
-def _index(table: pd.DataFrame, titles: dict | None = None, genres: dict | None = None) -> Interactions:
+# --- one's own files ---
+
+_NAMES = {
+    "user": "user", "user_id": "user", "userId": "user",
+    "item": "item", "item_id": "item", "itemId": "item", "movieId": "item",
+    "timestamp": "timestamp",
+}  # fmt: skip
+_NOT_TEXT = {
+    b"\x1f\x8b": "is compressed (gzip): unpack it first",
+    b"PK\x03\x04": "is an archive (zip): unpack it first",
+    b"\xff\xfe": "is written in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is written in UTF-16: save it as UTF-8",
+}
+
+
+def _must_be_text(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if not start.strip():
+        raise ValueError("is empty")
+    for sign, problem in _NOT_TEXT.items():
+        if start.startswith(sign):
+            raise ValueError(problem)
+    if b"\0" in start:
+        raise ValueError("is not a text file: save it as text, UTF-8")
+
+
+def _read_table(path: Path, kept_names: Callable[[str], str], **form: Any) -> pd.DataFrame:
+    """Read a table with a header; ids and further columns stay text, whatever they look like."""
+    form |= {"encoding": "utf-8-sig", "na_filter": False}
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0]
+    names = [kept_names(name).strip() for name in header]
+    found = ", ".join(header.head(8)) + (" …" if len(header) > 8 else "")
+    named = [_NAMES.get(name, name) for name in names]
+    for wanted in ("user", "item", "timestamp"):
+        if named.count(wanted) > 1:
+            twice = [name for name, meant in zip(names, named) if meant == wanted]
+            raise ValueError(f"has more than one column for the {wanted}: {', '.join(twice)}")
+        if wanted not in named:
+            known = " or ".join(name for name, meant in _NAMES.items() if meant == wanted)
+            raise ValueError(f"no column {known}; found {found}")
+    repeated = sorted({name for name in named if named.count(name) > 1})
+    if repeated:
+        raise ValueError(f"has the column {repeated[0]} twice")
+    types = {name: str for name in named if name != "timestamp"}  # "category" would take 7, 07 and 7.0 for one id
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with too many fields
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # a timestamp that is text: told below
+        try:
+            return pd.read_csv(path, header=0, names=named, index_col=False, dtype=types, **form)
+        except pd.errors.ParserWarning:
+            raise ValueError(f"has rows with more than the {len(names)} fields of the header") from None
+
+
+def _read_inter(path: Path) -> pd.DataFrame:
+    return _read_table(path, lambda name: name.partition(":")[0], sep="\t", quoting=csv.QUOTE_NONE)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return _read_table(path, str, skipinitialspace=True)
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    with path.open(encoding="utf-8-sig") as file:
+        lines = [line.split() for line in file]
+    lengths = [len(line) for line in lines]
+    return pd.DataFrame({
+        "user": np.repeat(np.arange(len(lines)), lengths),
+        "item": [item for line in lines for item in line],
+        "timestamp": np.concatenate([np.arange(n) for n in lengths]) if lines else [],
+    })  # fmt: skip
+
+
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".inter": _read_inter, ".csv": _read_csv, ".txt": _read_lines
+}  # fmt: skip
+
+
+def _numbers(timestamps: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(timestamps.astype(str) if timestamps.dtype == bool else timestamps, errors="coerce")
+    wrong = ~np.isfinite(numbers.to_numpy(dtype=np.float64))
+    if wrong.any():
+        found = timestamps[wrong].iloc[0]
+        raise ValueError(
+            f"{_row(wrong)} has the timestamp {str(found)!r}: expected a number, such as seconds since 1970"
+        )
+    return numbers
+
+
+def _row(wrong: Any) -> str:
+    """The first row that is wrong, counted as a reader counts: without the header, from 1."""
+    return f"row {int(np.argmax(np.asarray(wrong))) + 1}"
+
+
+# --- one form for all ---
+
+
+def _index(table: pd.DataFrame, name: str, titles: dict | None = None, genres: dict | None = None) -> Interactions:
     """Number users from 0 and items from 1, in the order of their ids (as numbers where all of them are)."""
-    user_ids, users = _number(table["user_id"])
-    item_ids, items = _number(table["item_id"])
-    kept = table.drop(columns=["user_id", "item_id"])
+    user_ids, users = _number(table["user"])
+    item_ids, items = _number(table["item"])
+    kept = table.drop(columns=["user", "item"]).reset_index(drop=True)
+    kept.insert(0, "user", users)
+    kept.insert(1, "item", items + 1)
     return Interactions(
-        table=pd.concat([pd.DataFrame({"user": users, "item": items + 1}), kept.reset_index(drop=True)], axis=1),
+        table=kept,
         user_ids=tuple(str(u) for u in user_ids),
         item_ids=tuple(str(i) for i in item_ids),
         titles=tuple((titles or {}).get(i, str(i)) for i in item_ids),
         genres=tuple(tuple((genres or {}).get(i, ())) for i in item_ids) if genres else (),
+        name=name,
     )
 
 
-def _number(ids: pd.Series) -> tuple[pd.Index, pd.Series]:
-    distinct = ids.drop_duplicates()
-    as_numbers = pd.to_numeric(distinct, errors="coerce")
-    order = as_numbers if as_numbers.notna().all() else distinct
-    labels = pd.Index(distinct.loc[order.sort_values(kind="stable").index])
-    return labels, pd.Series(labels.get_indexer(ids))
+def _number(ids: pd.Series) -> tuple[list, np.ndarray]:
+    """The different ids in their order, and for each row the position of its id."""
+    codes, labels = pd.factorize(ids)
+    different = pd.Series(list(labels))
+    as_numbers = pd.to_numeric(different, errors="coerce")
+    order = (as_numbers if as_numbers.notna().all() else different).argsort(kind="stable").to_numpy()
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    return different.iloc[order].tolist(), position[codes]

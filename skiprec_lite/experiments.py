@@ -10,6 +10,7 @@ import pandas as pd
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.controls import RandomDepth, RandomGates
+from skiprec_lite.datasets import Interactions
 from skiprec_lite.runs import PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
 from skiprec_lite.skiprec import SkipRec
 
@@ -435,7 +436,12 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 
 def run_experiment(
-    name: str, *, folder: Path = RESULTS, uncommitted: bool = False, progress: bool = True
+    name: str,
+    *,
+    folder: Path = RESULTS,
+    data: Interactions | None = None,
+    uncommitted: bool = False,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Run what is missing of an experiment; each row is on disk as soon as it is finished.
 
@@ -444,6 +450,7 @@ def run_experiment(
         folder: where NAME.csv is kept, and beside it NAME_users.csv (each user's NDCG@10 on the test items) and
             NAME_epochs.csv (loss and validation NDCG@10 of each epoch), NAME_groups.csv (each synthetic group's gates
             after each epoch, where the experiment watches them).
+        data: what to train and judge on; MovieLens-100K if None. Other data needs a folder of its own.
         uncommitted: run although the package has changes that are in no commit.
         progress: show progress bars.
 
@@ -452,16 +459,18 @@ def run_experiment(
 
     Raises:
         ValueError: for an unknown name or setting, for uncommitted changes, for a row in the table that was made
-            with other settings, and for a setting that changed nothing.
+            with other settings or data, and for a setting that changed nothing.
     """
     experiment = _find(name)
+    if data and folder.resolve() == RESULTS.resolve():
+        raise ValueError(f"{folder} holds the course's tables: choose another folder for runs on {data.name}")
     runs = experiment.runs()
     for run in runs:
         run.check()
     version = commit(uncommitted=uncommitted)
     table, users, epochs, groups = (folder / f"{name}{part}.csv" for part in ("", "_users", "_epochs", "_groups"))
     stored = folder.parent / "runs"
-    done = _finished(table, runs)
+    done = _finished(table, runs, data)
     for side_table in (users, epochs, groups):  # a run that was killed may have left rows there, but none in the table
         if side_table.exists():
             keep_rows(side_table, done)
@@ -469,8 +478,9 @@ def run_experiment(
         if run.name in done:
             continue
         outcome = execute(
-            run, test=experiment.test, version=version, progress=progress, watch=experiment.watch, stored=stored
-        )
+            run, test=experiment.test, version=version, progress=progress, watch=experiment.watch, stored=stored,
+            data=data,
+        )  # fmt: skip
         _refuse_a_setting_without_effect(outcome.row, table)
         _save_weights(outcome, stored / name, command=f"python -m skiprec_lite experiment {name}")
         if outcome.per_user is not None:
@@ -510,8 +520,8 @@ def _find(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def _finished(path: Path, runs: list[Run]) -> set[str]:
-    """Names of the runs that the table holds; each must have been made with the settings that the run has today."""
+def _finished(path: Path, runs: list[Run], data: Interactions | None) -> set[str]:
+    """Names of the runs that the table holds; each must have been made with today's settings and on this data."""
     if not path.exists():
         return set()
     wanted = {run.name: run for run in runs}
@@ -522,6 +532,8 @@ def _finished(path: Path, runs: list[Run]) -> set[str]:
             raise ValueError(
                 f"{path.name}, row {row.run!r}, was made with other settings than today's: delete that row"
             )
+        if row.dataset not in ("synthetic", data.name if data else "ml-100k"):
+            raise ValueError(f"{path.name}, row {row.run!r}, was made on {row.dataset}: choose another folder")
     return set(table["run"])
 
 

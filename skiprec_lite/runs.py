@@ -23,7 +23,7 @@ from torch import Tensor
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import NFM, Backbone, MarkovChain, NextItemModel, NextItNet, Popularity, SASRec
 from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates
-from skiprec_lite.datasets import load_movielens
+from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss
 from skiprec_lite.metrics import hit_rate, ndcg
@@ -212,6 +212,7 @@ def execute(
     progress: bool = True,
     watch: bool = False,
     stored: Path | None = None,
+    data: Interactions | None = None,
 ) -> Outcome:
     """Train and judge one run; `test=False` looks at validation only, as a search for settings must.
 
@@ -222,13 +223,21 @@ def execute(
         progress: show a progress bar.
         watch: record each group's gates after each epoch, where there are groups and gates.
         stored: the folder of earlier runs' weights.
+        data: what to train and judge on; MovieLens-100K if None.
 
     Raises:
+        ValueError: if data is given for a protocol that makes its own users.
         KeyboardInterrupt: if the training was stopped: half of a run is not a result.
         FileNotFoundError: if an earlier run that this one needs is not there.
     """
     world = WORLDS[run.protocol](**run.data) if run.protocol in WORLDS else None
-    split = world.split() if world else PROTOCOLS[run.protocol](load_movielens(), **run.data)
+    if world and data:
+        raise ValueError(f"run {run.name!r}: the protocol {run.protocol!r} makes its own users, it takes no data")
+    if world:
+        split, dataset = world.split(), "synthetic"
+    else:
+        data = data or load_movielens()
+        split, dataset = PROTOCOLS[run.protocol](data, **run.data), data.name
     start = time.perf_counter()
     settings, gates, groups = dict(run.training), None, []  # type: dict[str, Any], list[Tensor] | None, list[dict]
     for key in ("stored", "pretrained"):
@@ -251,7 +260,7 @@ def execute(
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     row: dict[str, Any] = {
-        "run": run.name, "model": run.model, "dataset": "synthetic" if world else "ml-100k", "protocol": run.protocol,
+        "run": run.name, "model": run.model, "dataset": dataset, "protocol": run.protocol,
         "seed": run.seed, "settings": run.settings(),
         "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
     }  # fmt: skip

@@ -81,6 +81,54 @@ def test_timestamps_are_compared_as_numbers(tmp_path: Path) -> None:
     assert [data.title(i) for i in sequences(data)[0]] == ["early", "late", "tied"]
 
 
+H = "user,item,timestamp\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "users", "items", "expected"),
+    [
+        pytest.param("a.csv", H + '1,"Good, the Bad",3\n2,b,4\n', "1 2", "Good, the Bad|b", [[1], [2]], id="quoted"),
+        pytest.param("a.csv", H + '1,"say ""hi""",3\n', "1", 'say "hi"', [[1]], id="quotes in quotes"),
+        pytest.param("a.csv", H.replace("\n", "\r\n") + "1,a,3\r\n2,b,4\r\n", "1 2", "a|b", [[1], [2]], id="windows"),
+        pytest.param("a.txt", "5 3\r\n7 5\r\n", "0 1", "3|5|7", [[2, 1], [3, 2]], id="windows txt"),
+        pytest.param("a.csv", "\ufeff" + H + "1,a,3\n", "1", "a", [[1]], id="byte order mark"),
+        pytest.param("a.inter", "\ufeff" + INTER, "9 10", "7|20|100", [[3, 1], [2, 1]], id="byte order mark inter"),
+        pytest.param("a.txt", "\ufeff5 3\n", "0", "3|5", [[2, 1]], id="byte order mark txt"),
+        pytest.param("a.csv", "user, item, timestamp\n1, a b, 3\n", "1", "a b", [[1]], id="space after comma"),
+        pytest.param("a.csv", H + "7,5,3\n1000000,7000000,4\n2,1000000,9\n", "2 7 1000000", "5|1000000|7000000",
+                     [[2], [1], [3]], id="gaps"),
+        pytest.param("a.csv", H + "1,5,3\n1,x5,4\n2,NA,5\nnull,5,6\n", "1 2 null", "5|NA|x5", [[1, 3], [2], [1]],
+                     id="numbers and words, and words for nothing"),
+        pytest.param("a.csv", H + "1,7,3\n1,07,4\n1,7.0,5\n", "1", "7|07|7.0", [[1, 2, 3]], id="ids are text"),
+        pytest.param("a.csv", H + "1,c,9\n1,a,3\n1,b,-4.5\n", "1", "a|b|c", [[2, 1, 3]], id="unsorted times"),
+        pytest.param("a.csv", H + "1,b,3\n1,a,3\n1,b,3\n", "1", "a|b", [[2, 1, 2]], id="repeated rows, file order"),
+        pytest.param("a.csv", H + "1,a,1700000000000000001\n1,b,1700000000000000000\n", "1", "a|b", [[2, 1]],
+                     id="nanoseconds"),
+        pytest.param("a.csv", "userId,movieId,rating,timestamp\n1,2,3.5,9\n", "1", "2", [[1]], id="MovieLens' names"),
+        pytest.param("a.csv", "note,timestamp,user_id,item_id\n,1,u,i\n", "u", "i", [[1]], id="empty further column"),
+        pytest.param("a.inter", 'user_id:token\titem_id:token\ttimestamp:float\n1\t"a, b\t3\n', "1", '"a, b', [[1]],
+                     id="a quote is a sign like others in .inter"),
+    ],
+)  # fmt: skip
+def test_what_files_look_like_out_there(
+    name: str, text: str, users: str, items: str, expected: list[list[int]], tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    data = read_interactions(tmp_path / name)
+    assert data.user_ids == tuple(users.split())
+    assert data.item_ids == tuple(items.split("|"))
+    assert sequences(data) == expected
+    assert data.name == name
+
+
+def test_rows_of_all_orders_give_the_same_numbers(tmp_path: Path) -> None:
+    lines = CSV.splitlines()
+    again = read_interactions(written(tmp_path, "b.csv", "\n".join([lines[0], *lines[:0:-1]])))
+    data = read_interactions(written(tmp_path, "a.csv", CSV))
+    assert (again.user_ids, again.item_ids) == (data.user_ids, data.item_ids)
+    assert sequences(again) == sequences(data)
+
+
 @pytest.mark.parametrize(("name", "text"), [("log.inter", INTER), ("log.csv", CSV), ("log.txt", TXT)])
 def test_indices_lead_back_to_the_ids_and_titles_are_the_ids(name: str, text: str, tmp_path: Path) -> None:
     data = read_interactions(str(written(tmp_path, name, text)))

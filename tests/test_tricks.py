@@ -88,9 +88,7 @@ def test_a_trick_gains_what_the_guide_says(trick: str, tmp_path: Path, monkeypat
         ("a2", "user_sequences", "splits", "interactions"),
     ],
 )
-def test_what_an_answer_imports_while_it_runs_is_blocked_too(
-    name: str, cell: str, module: str, arguments: str
-) -> None:
+def test_what_an_answer_imports_while_it_runs_is_blocked_too(name: str, cell: str, module: str, arguments: str) -> None:
     text = f"def {cell}({arguments}):\n    from skiprec_lite.{module} import {cell}\n    return {cell}({arguments})"
     book = assignments.source(name)
     found = assignments.run(assignments.answered(book, {cell: text}))
