@@ -214,8 +214,8 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     data = _interactions(options.data)
-    split = runs.PROTOCOLS[options.protocol](data)
     model = _load(options.model, data)
+    split = runs.PROTOCOLS[options.protocol](data)
     found = _judge(model, split, exclude_seen=options.exclude_seen)
     if not options.json:
         _print_quality(found)
@@ -335,6 +335,9 @@ def _experiment(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    for name in ("threads", "repeats"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
