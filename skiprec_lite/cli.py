@@ -424,9 +424,15 @@ def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
     model, known = checkpoints.load(path), checkpoints.notes(path)
     backbone = model.backbone if isinstance(model, SkipRec) else model
     if backbone.sizes["num_items"] != data.num_items:
-        raise ValueError(f"these weights know {backbone.sizes['num_items']} items, the data has {data.num_items}")
+        raise ValueError(
+            f"{path.name}: these weights know {backbone.sizes['num_items']} items, the data has {data.num_items}; "
+            f"choose others with --model"
+        )
     if known.get("items", _fingerprint(data)) != _fingerprint(data):
-        raise ValueError(f"these weights were trained on other items than those of {data.name}, on {known.get('data')}")
+        raise ValueError(
+            f"{path.name}: trained on other items than those of {data.name}, on {known.get('data')}; "
+            f"choose others with --model"
+        )
     return model
 
 
