@@ -613,8 +613,8 @@ OWN = (
     Mutant(
         "backbones",
         "scores one position late",
-        "return self.score(self.encode(items)[where])",
-        "return self.score(self.encode(items)[where.roll(1, 1)])",
+        "return self.encode(items)[where]",
+        "return self.encode(items)[where.roll(1, 1)]",
     ),
     Mutant(
         "backbones",

@@ -856,8 +856,8 @@ BLIND = (
     Mutant(
         "training",
         "what the policy reads is not a choice",
-        "readings[policy_reads](train.rows(rows))",
-        "from_a_cut(train.rows(rows))",
+        "readings[policy_reads](batch)",
+        "from_a_cut(batch)",
     ),
     Mutant(
         "training",
@@ -1037,14 +1037,14 @@ BLIND = (
     Mutant(
         "backbones",
         "SASRec: no norm before the scores",
-        "F.linear(self.norm(hidden), self.embedding.weight",
-        "F.linear(hidden, self.embedding.weight",
+        "return self.norm(hidden)",
+        "return hidden",
     ),
     Mutant(
         "backbones",
         "SASRec: the last item is ruled out for padding",
-        "self.norm(hidden), self.embedding.weight, torch.cat([self.padding_score, self.output_bias])",
-        "self.norm(hidden), self.embedding.weight, torch.cat([self.output_bias, self.padding_score])",
+        "bias = torch.cat([self.padding_score, self.output_bias])",
+        "bias = torch.cat([self.output_bias, self.padding_score])",
     ),
     Mutant(
         "backbones",
