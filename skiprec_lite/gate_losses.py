@@ -45,8 +45,7 @@ def straight_through_loss(model: SkipRec, batch: Windows, cost: float) -> Float[
     Source: Chen et al. (2021), "Joint training"; the cost is this course's.
     """
     gates = model.gates(batch.items, batch.cut, sample=True)
-    hidden = model.backbone.encode(batch.items, gates)[batch.scored()]  # (batch, time, channel) -> (scored, channel)
-    return cross_entropy(model.backbone, hidden, batch) + cost * gates.mean()
+    return _loss_under(model.backbone, batch, gates) + cost * gates.mean()
 
 
 def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
@@ -125,8 +124,7 @@ class SteeredCost:
 
 def losses_at(backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, " scored"]:
     """Cross-entropy at every scored position of the batch under given gates, row by row."""
-    hidden = backbone.encode(batch.items, gates)[batch.scored()]  # (batch, time, channel) -> (scored, channel)
-    return cross_entropy(backbone, hidden, batch, reduction="none")
+    return _loss_under(backbone, batch, gates, reduction="none")
 
 
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
@@ -134,3 +132,10 @@ def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, "
     scored = batch.scored()
     owner = scored.nonzero(as_tuple=True)[0]
     return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)
+
+
+def _loss_under(
+    backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"], *, reduction: str = "mean"
+) -> Float[Tensor, "..."]:
+    hidden = backbone.encode(batch.items, gates)[batch.scored()]  # (row, time, channel) -> (scored, channel)
+    return cross_entropy(backbone, hidden, batch, reduction=reduction)

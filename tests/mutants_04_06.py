@@ -387,14 +387,14 @@ BLIND = (
     Mutant(
         "training",
         "the loss counts positions without a target",
-        "scored = batch.scored()\n    return",
-        "scored = torch.ones_like(batch.items, dtype=torch.bool)\n    return",
+        "scored = batch.scored()\n    if batch",
+        "scored = torch.ones_like(batch.items, dtype=torch.bool)\n    if batch",
     ),
     Mutant(
         "training",
         "only the last position is trained",
-        "scored = batch.scored()\n    return",
-        "scored = batch.scored()\n    scored[:, :-1] = False\n    return",
+        "scored = batch.scored()\n    if batch",
+        "scored = batch.scored()\n    scored[:, :-1] = False\n    if batch",
     ),
     Mutant("training", "the last epoch's weights are kept", "model.load_state_dict(chosen.weights)", "pass"),
     Mutant("training", "the kept weights change with the model", "{name: tensor.clone() for", "{name: tensor for"),

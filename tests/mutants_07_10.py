@@ -232,22 +232,22 @@ BLIND = (
     Mutant(
         "gate_losses",
         "straight-through: the cost rewards keeping",
-        "gates)) + cost * gates.mean()",
-        "gates)) - cost * gates.mean()",
+        "batch, gates) + cost * gates.mean()",
+        "batch, gates) - cost * gates.mean()",
     ),
     Mutant(
         "gate_losses",
         "straight-through: the cost is one of a sum over blocks",
-        "gates)) + cost * gates.mean()",
-        "gates)) + cost * gates.sum(dim=1).mean()",
+        "batch, gates) + cost * gates.mean()",
+        "batch, gates) + cost * gates.sum(dim=1).mean()",
     ),
     Mutant(
         "gate_losses",
         "straight-through: the cost is divided twice",
-        "gates)) + cost * gates.mean()",
-        "gates)) + cost * gates.mean() / gates.shape[1]",
+        "batch, gates) + cost * gates.mean()",
+        "batch, gates) + cost * gates.mean() / gates.shape[1]",
     ),
-    Mutant("gate_losses", "straight-through: no cost", "gates)) + cost * gates.mean()", "gates))"),
+    Mutant("gate_losses", "straight-through: no cost", "batch, gates) + cost * gates.mean()", "batch, gates)"),
     Mutant(
         "gate_losses",
         "straight-through: nothing comes back to the policy",
@@ -449,8 +449,8 @@ BLIND = (
     Mutant(
         "gate_losses",
         "losses at full depth whatever the gates",
-        "backbone.encode(batch.items, gates)[scored]",
-        "backbone.encode(batch.items)[scored]",
+        "backbone.encode(batch.items, gates)[batch.scored()]",
+        "backbone.encode(batch.items)[batch.scored()]",
     ),
     # --- policy_gradient ---
     Mutant(
