@@ -5,6 +5,7 @@ from mutants import Mutant
 MUTATED = (
     "policy",
     "skiprec",
+    "softmax",
     "gate_losses",
     "training",
     "controls",
@@ -1064,6 +1065,77 @@ BLIND = (
 
 # Drawn up together with the tests.
 OWN = (
+    # --- softmax ---
+    Mutant(
+        "softmax",
+        "a drawn target counts twice",
+        "of_drawn = of_drawn.masked_fill(is_target, -torch.inf)",
+        "_ = is_target",
+    ),
+    Mutant(
+        "softmax",
+        "a drawn target is drawn away from all rows",
+        "targets.unsqueeze(1) == negatives",
+        "torch.isin(negatives, targets).expand(len(targets), -1)",
+    ),
+    Mutant("softmax", "no correction", "bias + correction", "bias"),
+    Mutant(
+        "softmax",
+        "the correction is upside down",
+        "math.log(_num_items(model) / len(negatives))",
+        "math.log(len(negatives) / _num_items(model))",
+    ),
+    Mutant(
+        "softmax",
+        "the correction leaves out the target, which may be drawn",
+        "math.log(_num_items(model) / len(negatives))",
+        "math.log((_num_items(model) - 1) / len(negatives))",
+    ),
+    Mutant(
+        "softmax",
+        "the target is corrected, too",
+        "of_target.unsqueeze(1), of_drawn",
+        "of_target.unsqueeze(1) + correction, of_drawn",
+    ),
+    Mutant("softmax", "the target has no bias", "(read * weight).sum(dim=1) + bias", "(read * weight).sum(dim=1)"),
+    Mutant("softmax", "no norm before the output layer", "read = model.before_output(hidden)", "read = hidden"),
+    Mutant("softmax", "all items are scored", "if batch.negatives is None:", "if True:"),
+    Mutant(
+        "softmax",
+        "only means under a sampled softmax",
+        "targets, batch.negatives, reduction=reduction)",
+        "targets, batch.negatives)",
+    ),
+    Mutant("softmax", "padding is drawn and the last item never", "return 1 + torch.randperm", "return torch.randperm"),
+    Mutant(
+        "softmax",
+        "an item may be drawn twice",
+        "torch.randperm(_num_items(with_output_layer(model)))[:number]",
+        "torch.randint(_num_items(with_output_layer(model)), (min(number, _num_items(with_output_layer(model))),))",
+    ),
+    Mutant(
+        "softmax",
+        "neighbours are drawn together",
+        "torch.randperm(_num_items(with_output_layer(model)))[:number]",
+        "torch.arange(n := _num_items(with_output_layer(model))).roll(int(torch.randint(n, ())))[:number]",
+    ),
+    Mutant("softmax", "no item may be drawn", "if number < 1:", "if number < 0:"),
+    Mutant("softmax", "only a backbone itself", 'getattr(model, "backbone", model)', "model"),
+    # --- splits ---
+    Mutant("splits", "rows lose the negatives of their batch", "seen, self.negatives)", "seen)"),
+    # --- backbones ---
+    Mutant(
+        "backbones",
+        "NFM: the rows of the next items",
+        "F.embedding(items - 1, self.output.weight)",
+        "F.embedding(items, torch.cat([self.output.weight, self.output.weight[:1]]))",
+    ),
+    Mutant(
+        "backbones",
+        "NextItNet: no gradient for the rows of a sample",
+        "F.embedding(items, self.output_weight)",
+        "F.embedding(items, self.output_weight.detach())",
+    ),
     # --- policy_gradient ---
     Mutant(
         "policy_gradient",
@@ -1089,6 +1161,24 @@ OWN = (
     # --- controls ---
     Mutant("controls", "as a SkipRec it is in training mode whatever it was", ".train(self.training)", ""),
     # --- training ---
+    Mutant(
+        "training",
+        "a sampled softmax in the warm-up only",
+        'if softmax == "sampled":\n                        batch',
+        'if softmax == "sampled" and epoch < warmup_epochs:\n                        batch',
+    ),
+    Mutant(
+        "training",
+        "the full softmax draws, too",
+        'if softmax == "sampled":\n                        batch',
+        "if True:\n                        batch",
+    ),
+    Mutant(
+        "training", "always 2,000 negatives", "draw_negatives(backbone, negatives)", "draw_negatives(backbone, 2000)"
+    ),
+    Mutant("training", "the warm-up scores all items", "if batch.negatives is not None:", "if False:"),
+    Mutant("training", "any name of a softmax", 'if softmax not in ("full", "sampled"):', "if False:"),
+    Mutant("training", "any number of negatives", ', "negatives": negatives}', "}"),
     Mutant(
         "training",
         "the policy learns nothing while the gates are held",

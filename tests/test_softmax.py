@@ -299,8 +299,8 @@ def test_a_tenth_of_the_items_trains_about_as_well_as_all_of_them() -> None:
         train(model, epochs=12, batch_size=32, softmax=softmax, negatives=20)
         found[softmax] = float(ndcg_per_user(model, SPLIT.test).mean())
     chance = sum(1 / math.log2(rank + 1) for rank in range(1, 11)) / MANY
-    assert found["full"] > 20 * chance
-    assert found["sampled"] > 20 * chance
+    assert found["full"] > 30 * chance
+    assert found["sampled"] > 30 * chance
     assert abs(found["sampled"] - found["full"]) < 0.05
 
 
