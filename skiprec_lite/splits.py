@@ -21,8 +21,8 @@ class Windows:
         cut: (row,) int64, index of the last item that a policy may read; nothing before it is scored in a test case.
         users: (row,) int64, index of the user a row belongs to (a position in Interactions.user_ids).
         seen: for each row the items that came before its window, oldest first.
-        negatives: (drawn,) int64, different items that all positions of a batch are trained against: a sampled
-            softmax (see softmax.py). None = all items, and in every window that a split holds.
+        negatives: (drawn,) int64, different items that every position of a training batch is scored against, see
+            softmax.py; None = all items. `fit` draws them for each batch, the windows of a split have none.
     """
 
     items: Int[Tensor, "row time"]
