@@ -34,6 +34,16 @@ class NextItemModel(nn.Module):
         """
         raise NotImplementedError
 
+    def hidden_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "scored channel"]:
+        """Return the hidden states that `score_at` would score: what a sampled softmax starts from.
+
+        Raises:
+            TypeError: if the model has none.
+        """
+        raise TypeError(f"a {type(self).__name__} has no hidden states that a sample of items could be scored from")
+
 
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
@@ -46,8 +56,10 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-class _Encoding(NextItemModel):
+class Encoder(NextItemModel):
     """A model that reads the history into hidden states: what it scores at a position depends on these alone."""
+
+    embedding: nn.Embedding
 
     def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Read the history; position t has read items 0 ... t only."""
@@ -57,6 +69,22 @@ class _Encoding(NextItemModel):
         """Score all items, column 0 (padding) at -inf."""
         raise NotImplementedError
 
+    def before_output(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where channel"]:
+        """Return what the output layer reads: the hidden states themselves, unless a model says otherwise."""
+        return hidden
+
+    def output_rows(
+        self, items: Int[Tensor, " chosen"]
+    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
+        """Return the output layer's weights and biases of chosen items, 1 ... num_items.
+
+        before_output(hidden) @ weights.T + biases are these items' columns of score(hidden).
+
+        Raises:
+            TypeError: if the model cannot give them.
+        """
+        raise TypeError(f"a {type(self).__name__} scores all items or none: it has no output_rows")
+
     def score_at(
         self,
         items: Int[Tensor, "batch time"],
@@ -64,17 +92,22 @@ class _Encoding(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row."""
-        return self.score(self.encode(items)[where])
+        return self.score(self.hidden_at(items, where))
+
+    def hidden_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "scored channel"]:
+        """Return the hidden states of the positions where `where` is True, row by row."""
+        return self.encode(items)[where]  # (batch, time, channel) -> (scored, channel)
 
 
-class Backbone(_Encoding):
+class Backbone(Encoder):
     """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 05.
 
     A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__,
     and inherits the one walk through the gated blocks.
     """
 
-    embedding: nn.Embedding
     blocks: nn.ModuleList
     sizes: dict[str, object]
 
@@ -178,6 +211,12 @@ class NextItNet(Backbone):
         """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
 
+    def output_rows(
+        self, items: Int[Tensor, " chosen"]
+    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
+        """Return the output layer's weights and biases of chosen items, 1 ... num_items."""
+        return F.embedding(items, self.output_weight), self.output_bias[items - 1]
+
 
 class SASRec(Backbone):
     """Self-attention blocks on items and positions, scored with the items' own embedding. Built in lesson 10.
@@ -231,10 +270,21 @@ class SASRec(Backbone):
 
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items by their embedding; column 0 (padding) has a bias of -inf."""
-        return F.linear(self.norm(hidden), self.embedding.weight, torch.cat([self.padding_score, self.output_bias]))
+        bias = torch.cat([self.padding_score, self.output_bias])
+        return F.linear(self.before_output(hidden), self.embedding.weight, bias)
+
+    def before_output(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where channel"]:
+        """Return what the output layer reads: the normalised hidden states."""
+        return self.norm(hidden)
+
+    def output_rows(
+        self, items: Int[Tensor, " chosen"]
+    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
+        """Return the embedding and the biases of chosen items, 1 ... num_items."""
+        return F.embedding(items, self.embedding.weight), self.output_bias[items - 1]
 
 
-class NFM(_Encoding):
+class NFM(Encoder):
     """Neural factorisation machine: an MLP on what the items of a history have in common. Built in lesson 06.
 
     Every position is scored, each from the real items x_1 ... x_n up to it. Their embeddings are pooled by
@@ -286,6 +336,12 @@ class NFM(_Encoding):
         """Score all items with one linear layer; column 0 (padding) at -inf."""
         scores = self.output(hidden)
         return torch.cat([self.padding_score.expand(*scores.shape[:-1], 1), scores], dim=-1)
+
+    def output_rows(
+        self, items: Int[Tensor, " chosen"]
+    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
+        """Return the output layer's weights and biases of chosen items, 1 ... num_items."""
+        return F.embedding(items - 1, self.output.weight), self.output.bias[items - 1]
 
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position: score(encode(items))."""

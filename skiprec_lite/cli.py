@@ -94,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--epochs", type=int, default=chosen["epochs"], help="at most so many epochs")
     added.add_argument("--cost", type=float, default=chosen["cost"], help="weight of the mean gate in the loss")
     added.add_argument("--tau", type=float, default=10.0, help="temperature of the gates' gradient")
+    added.add_argument("--softmax", choices=("full", "sampled"), default="full", help="score all items, or a sample")
+    added.add_argument("--negatives", type=int, default=2000, help="sampled items a step")
     added.add_argument("--seed", type=int, default=0, help="of weights, batches and gates")
     added.add_argument("--output", type=Path, help="where to write the weights (default: runs/ in the data folder)")
 
@@ -186,7 +188,10 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         rows, width = split.train.items.shape
         print(f"Training {what} on {rows:,} windows of {width} items. Ctrl-C keeps the best so far.")
     start = time.perf_counter()
-    history = fit(model, split, seed=options.seed, progress=not options.json, **run.training)
+    history = fit(
+        model, split, seed=options.seed, progress=not options.json, softmax=options.softmax,
+        negatives=options.negatives, **run.training,
+    )  # fmt: skip
     seconds = time.perf_counter() - start
     found = _judge(model, split) | {"epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped}
     found["behind_best"] = {e: [round(x, 5) for x in b] for e, b in list(history.behind_best.items())[-3:]}

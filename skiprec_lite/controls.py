@@ -14,7 +14,22 @@ from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Windows
 
 
-class RandomGates(NextItemModel):
+class _OnABackbone(NextItemModel):
+    """A backbone walked through in a way of its own; `hidden_at` says in which."""
+
+    backbone: Backbone
+
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self.backbone.score(self.hidden_at(items, where))
+
+
+class RandomGates(_OnABackbone):
     """A backbone whose blocks are kept at random while it trains, and all kept after: stochastic depth.
 
     Each row keeps each block with probability `keep_rate`. A policy that helps must do better than this. Built in
@@ -43,18 +58,15 @@ class RandomGates(NextItemModel):
             )
         return SkipRec(self.backbone, policy).train(self.training)
 
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True: under random gates in training mode, else at full depth."""
+    def hidden_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "scored channel"]:
+        """Walk under random gates in training mode, else at full depth."""
         gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
-        return self.backbone.score(self.backbone.encode(items, gates)[where])
+        return self.backbone.encode(items, gates)[where]  # (batch, time, channel) -> (scored, channel)
 
 
-class RandomDepth(NextItemModel):
+class RandomDepth(_OnABackbone):
     """A backbone that trains at random depths: each row runs the first k blocks, k uniform, or else all of them.
 
     The first blocks learn to do without the later ones, so that what a group needs lies in as few blocks as training
@@ -73,16 +85,13 @@ class RandomDepth(NextItemModel):
         self.backbone = backbone
         self.full_share = full_share
 
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True: at random depths in training mode, else at full depth."""
+    def hidden_at(
+        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "scored channel"]:
+        """Walk to random depths in training mode, else to full depth."""
         gates = random_depths(len(items), len(self.backbone.blocks), self.full_share)  # drawn in eval mode too
         hidden = self.backbone.encode(items, gates) if self.training else self.backbone.encode(items)
-        return self.backbone.score(hidden[where])
+        return hidden[where]  # (batch, time, channel) -> (scored, channel)
 
 
 def random_depths(rows: int, blocks: int, full_share: float) -> Float[Tensor, "row block"]:

@@ -13,6 +13,8 @@ from skiprec_lite.backbones import NextItemModel, in_eval_mode
 from skiprec_lite.skiprec import SkipRec, last_position
 from skiprec_lite.splits import Windows
 
+SCORES_AT_ONCE = 2**25  # 128 MiB of float32; a catalogue of 100,000 items would ask for half a gigabyte and more
+
 
 @torch.no_grad()
 def rank_cases(
@@ -30,7 +32,7 @@ def rank_cases(
         cases: what to predict.
         exclude_seen: take the items of a user's own past out of the ranking; a target met before gets the worst rank.
         gates: for a SkipRec, 0 / 1 gates to use in place of the policy's (random ones, another user's, …).
-        batch_size: rows scored at once.
+        batch_size: rows scored at once; fewer where their scores would be more than SCORES_AT_ONCE numbers.
 
     Returns:
         One rank per scored position, 1 = best.
@@ -45,7 +47,7 @@ def rank_cases(
         raise ValueError(f"gates must have one row per case, {len(cases)}, got {len(gates)}")
     ranks = [torch.empty(0, dtype=torch.int64)]
     with in_eval_mode(model):
-        for batch, index in _batches(cases, batch_size):
+        for batch, index in _batches(cases, _rows_at_once(cases, batch_size)):
             where = batch.scored()
             if gates is not None and isinstance(model, SkipRec):
                 scores = model.score_at(batch.items, where, batch.cut, gates[index])
@@ -128,6 +130,15 @@ def gates_of(model: SkipRec, cases: Windows, *, sample: bool = False) -> Float[T
     """Return the policy's gates for each row: greedy, or one sample."""
     batches = [model.gates(batch.items, batch.cut, sample=sample) for batch, _ in _batches(cases, 512)]
     return torch.cat(batches)
+
+
+def _rows_at_once(cases: Windows, at_most: int) -> int:
+    """Return how many rows may be scored at once; the largest item met tells the size of the catalogue."""
+    if len(cases) == 0:
+        return at_most
+    columns = 1 + max(int(cases.items.max()), int(cases.targets.max()))
+    scores_per_row = columns * int(cases.scored().sum(dim=1).max())
+    return min(at_most, max(1, SCORES_AT_ONCE // max(1, scores_per_row)))
 
 
 def _batches(cases: Windows, size: int) -> Iterator[tuple[Windows, slice]]:

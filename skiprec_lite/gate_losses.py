@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.softmax import cross_entropy
 from skiprec_lite.splits import Windows
 
 # (model, batch, cost) -> a number whose gradient trains backbone and policy; the policy reads up to batch.cut, and
@@ -45,7 +45,7 @@ def straight_through_loss(model: SkipRec, batch: Windows, cost: float) -> Float[
     Source: Chen et al. (2021), "Joint training"; the cost is this course's.
     """
     gates = model.gates(batch.items, batch.cut, sample=True)
-    return F.cross_entropy(*_scores_and_targets(model.backbone, batch, gates)) + cost * gates.mean()
+    return _loss_under(model.backbone, batch, gates) + cost * gates.mean()
 
 
 def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
@@ -55,9 +55,8 @@ def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, "
     """
     with torch.no_grad():
         gates = model.gates(batch.items, batch.cut, sample=False)
-    scored = batch.scored()
-    hidden = model.skip_blocks(batch.items, gates)
-    return F.cross_entropy(model.backbone.score(hidden[scored]), batch.targets[scored])
+    hidden = model.skip_blocks(batch.items, gates)[batch.scored()]  # (batch, time, channel) -> (scored, channel)
+    return cross_entropy(model.backbone, hidden, batch)
 
 
 def difference_loss(
@@ -125,7 +124,7 @@ class SteeredCost:
 
 def losses_at(backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, " scored"]:
     """Cross-entropy at every scored position of the batch under given gates, row by row."""
-    return F.cross_entropy(*_scores_and_targets(backbone, batch, gates), reduction="none")
+    return _loss_under(backbone, batch, gates, reduction="none")
 
 
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
@@ -135,8 +134,8 @@ def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, "
     return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)
 
 
-def _scores_and_targets(
-    backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]
-) -> tuple[Float[Tensor, "scored columns"], Int[Tensor, " scored"]]:
-    scored = batch.scored()
-    return backbone.score(backbone.encode(batch.items, gates)[scored]), batch.targets[scored]
+def _loss_under(
+    backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"], *, reduction: str = "mean"
+) -> Float[Tensor, "..."]:
+    hidden = backbone.encode(batch.items, gates)[batch.scored()]  # (row, time, channel) -> (scored, channel)
+    return cross_entropy(backbone, hidden, batch, reduction=reduction)

@@ -58,6 +58,9 @@ def self_critical_loss(
     `fit(..., gate_loss=self_critical_loss)`, where `cost` is the weight of the policy's part; Adam divides it out
     again, since nothing else moves the policy. Built in lesson 10.
 
+    A sampled softmax shortens the cross-entropy only: a hit is a rank among all items, and the reward scores them all,
+    (scored, num_items + 1) numbers at once, without a gradient.
+
     Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop, eq. 4.
     """
     logits = model.gate_logits(batch.items, batch.cut)

@@ -125,6 +125,8 @@ class Run:
                     f"run {self.name!r}: a {self.model} does not read the {part} setting {', '.join(sorted(unknown))}; "
                     f"it reads {', '.join(sorted(names)) or 'none'}"
                 )
+        if "negatives" in self.training and self.training.get("softmax") != "sampled":
+            raise ValueError(f"run {self.name!r}: only softmax='sampled' reads the training setting negatives")
         needed = {"random gates": "keep_rate", "random depth": "full_share"}.get(self.model)
         if needed and needed not in self.policy:
             raise ValueError(f"run {self.name!r}: {self.model} needs the policy setting {needed}")

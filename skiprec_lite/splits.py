@@ -21,6 +21,8 @@ class Windows:
         cut: (row,) int64, index of the last item that a policy may read; nothing before it is scored in a test case.
         users: (row,) int64, index of the user a row belongs to (a position in Interactions.user_ids).
         seen: for each row the items that came before its window, oldest first.
+        negatives: (drawn,) int64, different items that every position of a training batch is scored against, see
+            softmax.py; None = all items. `fit` draws them for each batch, the windows of a split have none.
     """
 
     items: Int[Tensor, "row time"]
@@ -28,6 +30,7 @@ class Windows:
     cut: Int[Tensor, " row"]
     users: Int[Tensor, " row"]
     seen: tuple[np.ndarray, ...] = ()
+    negatives: Int[Tensor, " drawn"] | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -41,7 +44,7 @@ class Windows:
         """Return the chosen rows."""
         chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
         seen = tuple(self.seen[i] for i in chosen) if self.seen else ()
-        return Windows(self.items[index], self.targets[index], self.cut[index], self.users[index], seen)
+        return Windows(self.items[index], self.targets[index], self.cut[index], self.users[index], seen, self.negatives)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from skiprec_lite.gate_losses import (
 )
 from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.softmax import cross_entropy, draw_negatives, with_output_layer
 from skiprec_lite.splits import Split, Windows
 
 
@@ -65,6 +66,8 @@ def fit(
     learning_rate: float = 1e-3,
     weight_decay: float = 0.0,
     anneal: bool = False,
+    softmax: str = "full",
+    negatives: int = 2000,
     cost: float = 0.0,
     warmup_epochs: int = 5,
     ramp_epochs: int = 5,
@@ -96,6 +99,10 @@ def fit(
         learning_rate: of Adam.
         weight_decay: decoupled, of AdamW.
         anneal: let the learning rate fall to 0 along half a cosine over `epochs`.
+        softmax: "full" scores all items at every position; "sampled" the target and a draw of items that a batch
+            shares, its bias corrected (`sampled_cross_entropy`): for catalogues whose scores do not fit into memory.
+            Validation ranks all items either way.
+        negatives: for a sampled softmax, so many items a step; all of them in a catalogue that has no more.
         cost: weight of the mean gate in the loss; 0 does not reward skipping.
         warmup_epochs: for a SkipRec, epochs at full depth first.
         ramp_epochs: for a SkipRec, epochs over which the cost grows.
@@ -116,9 +123,11 @@ def fit(
 
     Raises:
         ValueError: if a setting is out of range, or `pretrained` does not fit.
+        TypeError: if a sampled softmax is asked of a model without hidden states and an output layer.
         FloatingPointError: if the loss stops being finite.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+    counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "negatives": negatives}
+    for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     not_negative = {
@@ -133,6 +142,10 @@ def fit(
     readings = {"up to a cut": from_a_cut, "the whole window": whole_window}
     if policy_reads not in readings:
         raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
+    if softmax not in ("full", "sampled"):
+        raise ValueError(f"softmax must be 'full' or 'sampled', got {softmax!r}")
+    if softmax == "sampled":
+        with_output_layer(model)
     if pretrained is not None:
         _copy_backbone(pretrained, model)
     backbone, policy_model = (model.backbone, model) if isinstance(model, SkipRec) else (model, None)
@@ -164,15 +177,18 @@ def fit(
                     since = (epoch - warmup_epochs) + (step + 1) / steps
                     weight = cost * min(1.0, since / ramp_epochs) if ramp_epochs else cost
                     optimizer.zero_grad()
+                    batch = train.rows(rows)
+                    if softmax == "sampled":
+                        batch = replace(batch, negatives=draw_negatives(backbone, negatives))
                     if policy_model and epoch >= warmup_epochs:
                         stage = (
                             settled_loss if epoch >= settle_from
                             else difference_loss if epoch >= hold_from
                             else gate_loss
                         )  # fmt: skip
-                        loss = stage(policy_model, readings[policy_reads](train.rows(rows)), weight)
+                        loss = stage(policy_model, readings[policy_reads](batch), weight)
                     else:
-                        loss = next_item_loss(backbone, train.rows(rows))
+                        loss = next_item_loss(backbone, batch)
                     losses.append(loss.item())
                     if not math.isfinite(losses[-1]):
                         raise FloatingPointError(f"the loss became {losses[-1]} in epoch {epoch}: lower learning_rate")
@@ -220,9 +236,13 @@ def fit(
 def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
     """Cross-entropy over all items, mean over every scored position of the batch. Built in lesson 05.
 
+    A batch that holds negatives is trained against these alone.
+
     Source: Yuan et al. (2019), eq. 5, with the full softmax.
     """
     scored = batch.scored()
+    if batch.negatives is not None:
+        return cross_entropy(with_output_layer(model), model.hidden_at(batch.items, scored), batch)
     return F.cross_entropy(model.score_at(batch.items, scored), batch.targets[scored])
 
 

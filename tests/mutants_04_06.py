@@ -387,14 +387,14 @@ BLIND = (
     Mutant(
         "training",
         "the loss counts positions without a target",
-        "scored = batch.scored()\n    return",
-        "scored = torch.ones_like(batch.items, dtype=torch.bool)\n    return",
+        "scored = batch.scored()\n    if batch",
+        "scored = torch.ones_like(batch.items, dtype=torch.bool)\n    if batch",
     ),
     Mutant(
         "training",
         "only the last position is trained",
-        "scored = batch.scored()\n    return",
-        "scored = batch.scored()\n    scored[:, :-1] = False\n    return",
+        "scored = batch.scored()\n    if batch",
+        "scored = batch.scored()\n    scored[:, :-1] = False\n    if batch",
     ),
     Mutant("training", "the last epoch's weights are kept", "model.load_state_dict(chosen.weights)", "pass"),
     Mutant("training", "the kept weights change with the model", "{name: tensor.clone() for", "{name: tensor for"),
@@ -479,6 +479,22 @@ OWN = (
         "of_target = batch.targets[where].unsqueeze(1)\n"
         "                scores = _without_the_past(scores, batch).scatter(1, of_target, scores.gather(1, of_target))",
     ),
+    Mutant(
+        "evaluation", "all rows at once whatever memory that takes", "_rows_at_once(cases, batch_size)", "batch_size"
+    ),
+    Mutant(
+        "evaluation",
+        "no row at all where one does not fit",
+        "max(1, SCORES_AT_ONCE // max(1, scores_per_row))",
+        "SCORES_AT_ONCE // max(1, scores_per_row)",
+    ),
+    Mutant(
+        "evaluation",
+        "rows are as many as positions would fit",
+        "columns * int(cases.scored().sum(dim=1).max())",
+        "columns",
+    ),
+    Mutant("evaluation", "a bound that MovieLens would meet", "SCORES_AT_ONCE = 2**25", "SCORES_AT_ONCE = 2**20"),
     Mutant("evaluation", "every row loses the first one's past", "batch.seen[r]", "batch.seen[0]"),
     Mutant(
         "evaluation",
@@ -613,8 +629,8 @@ OWN = (
     Mutant(
         "backbones",
         "scores one position late",
-        "return self.score(self.encode(items)[where])",
-        "return self.score(self.encode(items)[where.roll(1, 1)])",
+        "return self.encode(items)[where]",
+        "return self.encode(items)[where.roll(1, 1)]",
     ),
     Mutant(
         "backbones",

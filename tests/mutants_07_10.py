@@ -5,6 +5,7 @@ from mutants import Mutant
 MUTATED = (
     "policy",
     "skiprec",
+    "softmax",
     "gate_losses",
     "training",
     "controls",
@@ -232,22 +233,22 @@ BLIND = (
     Mutant(
         "gate_losses",
         "straight-through: the cost rewards keeping",
-        "gates)) + cost * gates.mean()",
-        "gates)) - cost * gates.mean()",
+        "batch, gates) + cost * gates.mean()",
+        "batch, gates) - cost * gates.mean()",
     ),
     Mutant(
         "gate_losses",
         "straight-through: the cost is one of a sum over blocks",
-        "gates)) + cost * gates.mean()",
-        "gates)) + cost * gates.sum(dim=1).mean()",
+        "batch, gates) + cost * gates.mean()",
+        "batch, gates) + cost * gates.sum(dim=1).mean()",
     ),
     Mutant(
         "gate_losses",
         "straight-through: the cost is divided twice",
-        "gates)) + cost * gates.mean()",
-        "gates)) + cost * gates.mean() / gates.shape[1]",
+        "batch, gates) + cost * gates.mean()",
+        "batch, gates) + cost * gates.mean() / gates.shape[1]",
     ),
-    Mutant("gate_losses", "straight-through: no cost", "gates)) + cost * gates.mean()", "gates))"),
+    Mutant("gate_losses", "straight-through: no cost", "batch, gates) + cost * gates.mean()", "batch, gates)"),
     Mutant(
         "gate_losses",
         "straight-through: nothing comes back to the policy",
@@ -449,8 +450,8 @@ BLIND = (
     Mutant(
         "gate_losses",
         "losses at full depth whatever the gates",
-        "backbone.encode(batch.items, gates)[scored]",
-        "backbone.encode(batch.items)[scored]",
+        "backbone.encode(batch.items, gates)[batch.scored()]",
+        "backbone.encode(batch.items)[batch.scored()]",
     ),
     # --- policy_gradient ---
     Mutant(
@@ -856,8 +857,8 @@ BLIND = (
     Mutant(
         "training",
         "what the policy reads is not a choice",
-        "readings[policy_reads](train.rows(rows))",
-        "from_a_cut(train.rows(rows))",
+        "readings[policy_reads](batch)",
+        "from_a_cut(batch)",
     ),
     Mutant(
         "training",
@@ -1037,14 +1038,14 @@ BLIND = (
     Mutant(
         "backbones",
         "SASRec: no norm before the scores",
-        "F.linear(self.norm(hidden), self.embedding.weight",
-        "F.linear(hidden, self.embedding.weight",
+        "return self.norm(hidden)",
+        "return hidden",
     ),
     Mutant(
         "backbones",
         "SASRec: the last item is ruled out for padding",
-        "self.norm(hidden), self.embedding.weight, torch.cat([self.padding_score, self.output_bias])",
-        "self.norm(hidden), self.embedding.weight, torch.cat([self.output_bias, self.padding_score])",
+        "bias = torch.cat([self.padding_score, self.output_bias])",
+        "bias = torch.cat([self.output_bias, self.padding_score])",
     ),
     Mutant(
         "backbones",
@@ -1064,6 +1065,77 @@ BLIND = (
 
 # Drawn up together with the tests.
 OWN = (
+    # --- softmax ---
+    Mutant(
+        "softmax",
+        "a drawn target counts twice",
+        "of_drawn = of_drawn.masked_fill(is_target, -torch.inf)",
+        "_ = is_target",
+    ),
+    Mutant(
+        "softmax",
+        "a drawn target is drawn away from all rows",
+        "targets.unsqueeze(1) == negatives",
+        "torch.isin(negatives, targets).expand(len(targets), -1)",
+    ),
+    Mutant("softmax", "no correction", "bias + correction", "bias"),
+    Mutant(
+        "softmax",
+        "the correction is upside down",
+        "math.log(_num_items(model) / len(negatives))",
+        "math.log(len(negatives) / _num_items(model))",
+    ),
+    Mutant(
+        "softmax",
+        "the correction leaves out the target, which may be drawn",
+        "math.log(_num_items(model) / len(negatives))",
+        "math.log((_num_items(model) - 1) / len(negatives))",
+    ),
+    Mutant(
+        "softmax",
+        "the target is corrected, too",
+        "of_target.unsqueeze(1), of_drawn",
+        "of_target.unsqueeze(1) + correction, of_drawn",
+    ),
+    Mutant("softmax", "the target has no bias", "(read * weight).sum(dim=1) + bias", "(read * weight).sum(dim=1)"),
+    Mutant("softmax", "no norm before the output layer", "read = model.before_output(hidden)", "read = hidden"),
+    Mutant("softmax", "all items are scored", "if batch.negatives is None:", "if True:"),
+    Mutant(
+        "softmax",
+        "only means under a sampled softmax",
+        "targets, batch.negatives, reduction=reduction)",
+        "targets, batch.negatives)",
+    ),
+    Mutant("softmax", "padding is drawn and the last item never", "return 1 + torch.randperm", "return torch.randperm"),
+    Mutant(
+        "softmax",
+        "an item may be drawn twice",
+        "torch.randperm(_num_items(with_output_layer(model)))[:number]",
+        "torch.randint(_num_items(with_output_layer(model)), (min(number, _num_items(with_output_layer(model))),))",
+    ),
+    Mutant(
+        "softmax",
+        "neighbours are drawn together",
+        "torch.randperm(_num_items(with_output_layer(model)))[:number]",
+        "torch.arange(n := _num_items(with_output_layer(model))).roll(int(torch.randint(n, ())))[:number]",
+    ),
+    Mutant("softmax", "no item may be drawn", "if number < 1:", "if number < 0:"),
+    Mutant("softmax", "only a backbone itself", 'getattr(model, "backbone", model)', "model"),
+    # --- splits ---
+    Mutant("splits", "rows lose the negatives of their batch", "seen, self.negatives)", "seen)"),
+    # --- backbones ---
+    Mutant(
+        "backbones",
+        "NFM: the rows of the next items",
+        "F.embedding(items - 1, self.output.weight)",
+        "F.embedding(items, torch.cat([self.output.weight, self.output.weight[:1]]))",
+    ),
+    Mutant(
+        "backbones",
+        "NextItNet: no gradient for the rows of a sample",
+        "F.embedding(items, self.output_weight)",
+        "F.embedding(items, self.output_weight.detach())",
+    ),
     # --- policy_gradient ---
     Mutant(
         "policy_gradient",
@@ -1089,6 +1161,24 @@ OWN = (
     # --- controls ---
     Mutant("controls", "as a SkipRec it is in training mode whatever it was", ".train(self.training)", ""),
     # --- training ---
+    Mutant(
+        "training",
+        "a sampled softmax in the warm-up only",
+        'if softmax == "sampled":\n                        batch',
+        'if softmax == "sampled" and epoch < warmup_epochs:\n                        batch',
+    ),
+    Mutant(
+        "training",
+        "the full softmax draws, too",
+        'if softmax == "sampled":\n                        batch',
+        "if True:\n                        batch",
+    ),
+    Mutant(
+        "training", "always 2,000 negatives", "draw_negatives(backbone, negatives)", "draw_negatives(backbone, 2000)"
+    ),
+    Mutant("training", "the warm-up scores all items", "if batch.negatives is not None:", "if False:"),
+    Mutant("training", "any name of a softmax", 'if softmax not in ("full", "sampled"):', "if False:"),
+    Mutant("training", "any number of negatives", ', "negatives": negatives}', "}"),
     Mutant(
         "training",
         "the policy learns nothing while the gates are held",

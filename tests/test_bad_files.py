@@ -136,6 +136,7 @@ MISTAKES = [
     pytest.param(f"{TRAIN} --blocks -1", "-1", id="minus one block"),
     pytest.param(f"{TRAIN} --channels 0", "0", id="no channel"),
     pytest.param(f"{TRAIN} --channels -4", "-4", id="negative channels"),
+    pytest.param(f"{TRAIN} --softmax sampled --negatives 0", "negatives must be at least 1, got 0", id="no negative"),
     pytest.param("evaluate --data small.csv --model nowhere.safetensors", "no such file", id="no weights"),
     pytest.param("evaluate --data small.csv --model .", "no such file", id="a folder for weights"),
     pytest.param("evaluate --data small.csv --model cut.safetensors", "damaged", id="weights cut off"),
@@ -183,7 +184,7 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line(
 
 USAGE = [
     "", "fly", "train --blocks two", "train --epochs 1.5", "train --cost much", "train --protocol first",
-    "recommend -k 2.5", "experiment", "experiment nothing", "evaluate --models x", "data file.csv", "bench --threads x",
+    "train --softmax half", "recommend -k 2.5", "experiment", "experiment nothing", "evaluate --models x", "data file.csv", "bench --threads x",
     "practice", "figures",
 ]  # fmt: skip
 

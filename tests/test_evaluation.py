@@ -243,6 +243,51 @@ def test_ndcg_per_user_averages_over_a_user_s_positions() -> None:
     )
 
 
+# --- memory ---
+
+
+@pytest.mark.parametrize("exclude_seen", [False, True])
+@pytest.mark.parametrize("at_once", [1, 2 * (NUM_ITEMS + 1), 5 * (NUM_ITEMS + 1), 6 * (NUM_ITEMS + 1)])
+def test_fewer_rows_are_scored_at_once_where_the_scores_would_not_fit(
+    at_once: int, exclude_seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two positions a row: their scores fit for no row, one, two and three of them."""
+    cases, model = split_of().test, random_skiprec()
+    assert max(int(cases.items.max()), int(cases.targets.max())) == NUM_ITEMS
+    gates = gates_of(model, cases).flip(0)
+    expected = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates)
+    rows: list[int] = []
+    score_at = SkipRec.score_at
+
+    def watched(self: SkipRec, items: Tensor, *others: Tensor) -> Tensor:
+        rows.append(len(items))
+        return score_at(self, items, *others)
+
+    monkeypatch.setattr(SkipRec, "score_at", watched)
+    monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", at_once)
+    assert torch.equal(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), expected)
+    fit = max(1, at_once // (2 * (NUM_ITEMS + 1)))
+    assert rows == [min(fit, len(cases) - start) for start in range(0, len(cases), fit)]
+
+
+def test_a_catalogue_of_ordinary_size_is_scored_in_batches_of_128_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten positions a row and 1,682 items, as in MovieLens-100K, and all fifty of a training window."""
+    items = torch.ones(300, 50, dtype=torch.int64)
+    items[7, 3] = 1682
+    rows: list[int] = []
+
+    class Constant(NextItNet):
+        def score_at(self, items: Tensor, where: Tensor, cut: Tensor | None = None) -> Tensor:
+            rows.append(len(items))
+            return torch.zeros(1, 1).expand(int(where.sum()), 1683)
+
+    for first in (40, 0):
+        targets = items.masked_fill(torch.arange(50) < first, 0)
+        cases = Windows(items, targets, torch.full((300,), first), torch.arange(300))
+        rank_cases(Constant(1682, channels=1, dilations=()), cases)
+    assert rows == [128, 128, 44] * 2
+
+
 # --- errors ---
 
 

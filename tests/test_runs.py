@@ -33,6 +33,8 @@ SHORT = {"epochs": 2, "batch_size": 16}
         ({"model": "nextitnet", "training": {"seed": 1}}, "seed"),
         ({"model": "nfm", "backbone": {"dilations": [1]}}, "dilations"),
         ({"model": "nfm", "training": {"warmup_epochs": 2}}, "warmup_epochs"),
+        ({"model": "nfm", "training": {"negatives": 50}}, "negatives"),
+        ({"model": "skiprec", "training": {"negatives": 50, "softmax": "full"}}, "negatives"),
         ({"model": "markov", "training": {"epochs": 2}}, "epochs"),
         ({"model": "popularity", "backbone": {"channels": 2}}, "channels"),
         ({"model": "skiprec", "policy": {"num_blocks": 2}}, "num_blocks"),
@@ -82,8 +84,9 @@ def test_settings_that_are_read_are_allowed() -> None:
         Run("f", "skiprec", training={"stored": "a/b", "gates": gates}).check()
     Run("g", "random gates", policy={"keep_rate": 0.3}, training={"epochs": 3}).check()
     Run("h", "random depth", policy={"full_share": 0.3}, backbone={"tied": True}).check()
+    Run("i", "skiprec", training={"softmax": "sampled", "negatives": 50}).check()
     grown = SYNTHETIC | {"curriculum_epochs": 3, "test_users_per_group": 9}
-    Run("i", "sasrec", "known depth", backbone={"num_blocks": 3}, training={"pretrained": "a/b"}, data=grown).check()
+    Run("j", "sasrec", "known depth", backbone={"num_blocks": 3}, training={"pretrained": "a/b"}, data=grown).check()
 
 
 @pytest.mark.parametrize(
