@@ -184,7 +184,8 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line(
 
 USAGE = [
     "", "fly", "train --blocks two", "train --epochs 1.5", "train --cost much", "train --protocol first",
-    "train --softmax half", "recommend -k 2.5", "experiment", "experiment nothing", "evaluate --models x", "data file.csv", "bench --threads x",
+    "train --softmax half", "recommend -k 2.5", "experiment",
+    "experiment nothing", "evaluate --models x", "data file.csv", "bench --threads x",
     "practice", "figures",
 ]  # fmt: skip
 
