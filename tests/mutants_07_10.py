@@ -81,7 +81,7 @@ BLIND = (
     Mutant(
         "policy",
         "the embedding has the policy's width whatever is asked for",
-        "width = embedding_channels or channels",
+        "width = channels if embedding_channels is None else embedding_channels",
         "width = channels",
     ),
     # --- skiprec ---
@@ -1012,7 +1012,7 @@ BLIND = (
         "if mask is not None:  # a position always",
         "if mask is None and False:  # a position always",
     ),
-    Mutant("blocks", "attention: any number of heads", "if heads < 1 or channels % heads:", "if heads < 1:"),
+    Mutant("blocks", "attention: any number of heads", "if channels % heads:", "if channels % heads < 0:"),
     # --- backbones ---
     Mutant(
         "backbones",
@@ -1059,7 +1059,12 @@ BLIND = (
         "AttentionBlock(channels, heads)",
     ),
     Mutant("backbones", "SASRec: no dropout on the items", "return self.dropout(embedded * ", "return (embedded * "),
-    Mutant("backbones", "SASRec: no place for any item", "if max_length < 1:", "if max_length < 0:"),
+    Mutant(
+        "backbones",
+        "SASRec: no place for any item",
+        "check_sizes(num_blocks=num_blocks, max_length=max_length)",
+        "check_sizes(num_blocks=num_blocks)",
+    ),
 )
 
 # Drawn up together with the tests.
@@ -1141,7 +1146,9 @@ OWN = (
         "users_per_group, seed, curriculum_epochs, test_users_per_group",
         "users_per_group, seed, 0, test_users_per_group",
     ),
-    Mutant("synthetic", "less than nobody is tested", "test_users_per_group < 1:", "test_users_per_group < -9:"),
+    Mutant(
+        "synthetic", "less than nobody is tested", "test_users_per_group is not None:", "test_users_per_group is ...:"
+    ),
     # --- skiprec ---
     Mutant("skiprec", "a budget opens gates that the policy shut", " * (gap > 0)", ""),
     Mutant("skiprec", "a budget of one block more", "min(k, gap.shape[1])", "min(k + 1, gap.shape[1])"),

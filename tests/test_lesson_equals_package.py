@@ -109,7 +109,8 @@ def public_parts(module: str) -> set[str]:
 # What a lesson takes from the package although its module is built by the reader: containers of data, checks of the
 # input, tables of choices.
 GIVEN = {
-    "gumbel.check_temperature", "splits.Windows", "splits.Split", "metrics.Estimate", "synthetic.KnownDepth",
+    "gumbel.check_temperature", "gumbel.check_logits", "splits.check_windows", "blocks.check_hidden",
+    "backbones.check_where", "splits.Windows", "splits.Split", "metrics.Estimate", "synthetic.KnownDepth",
     "synthetic.RunningProducts", "synthetic.steps_since_marker", "backbones.NextItemModel", "backbones.in_eval_mode",
     "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of", "skiprec.last_position",
     "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
