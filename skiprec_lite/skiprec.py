@@ -176,6 +176,7 @@ def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tenso
 
 def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
     """Return what the policy may read: everything after `cut` becomes padding."""
+    check_rows(items)
     return items if cut is None else items.masked_fill(_positions(items) > _cut_column(items, cut), 0)
 
 
@@ -250,7 +251,6 @@ def _best(
 
 
 def _positions(items: Int[Tensor, "batch time"]) -> Int[Tensor, "1 time"]:
-    check_rows(items)
     return torch.arange(items.shape[1], device=items.device).unsqueeze(0)
 
 
