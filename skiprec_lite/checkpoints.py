@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from skiprec_lite.backbones import Backbone, NextItNet, SASRec
-from skiprec_lite.inputs import check_sizes, described, whole_numbers
+from skiprec_lite.inputs import check_sizes, described
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 
@@ -156,9 +156,10 @@ def _build(model: Any, held: dict[str, Shape]) -> Backbone | SkipRec:
 
 
 def _build_backbone(model: dict, held: dict[str, Shape], prefix: str) -> Backbone:
-    kind, sizes = _part(model, "kind", str), _part(model, "sizes", dict)
+    kind = _part(model, "kind", str)
     if kind not in _BACKBONES:
         raise ValueError(f"unknown kind of model {kind!r}, known are {', '.join([*_BACKBONES, 'SkipRec'])}")
+    sizes = _part(model, "sizes", dict)
     _check_sizes(_BACKBONES[kind], sizes, held, prefix)
     return _BACKBONES[kind](**sizes)
 
@@ -185,7 +186,8 @@ def _check_sizes(kind: type, sizes: dict, held: dict[str, Shape], prefix: str) -
     check_sizes(**{name: sizes[name] for name in _WHOLE if sizes.get(name) is not None})
     for weight, shape in _TELLING[kind](sizes).items():
         _check_shape(prefix + weight, held.get(prefix + weight), shape)
-    blocks = sizes["num_blocks"] if kind is SASRec else len(whole_numbers("dilations", sizes["dilations"]))
+    listed = sizes.get("dilations")
+    blocks = len(listed) if isinstance(listed, list) else sizes["num_blocks"] if kind is SASRec else 0
     if blocks > len(held):  # a billion blocks would take hours
         raise ValueError(f"{blocks} blocks, but the file holds {len(held)} weights in all")
 

@@ -30,7 +30,8 @@ def described(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    return f"{type(value).__name__} {' '.join(reprlib.repr(value).split())}"
+    said = " ".join(reprlib.repr(value).split())
+    return f"{type(value).__name__} {said if len(said) <= 80 else said[:79] + '…'}"
 
 
 def check_tensor(name: str, value: object, kind: str, *axes: str | int) -> None:
@@ -161,7 +162,8 @@ def item_row(name: str, values: object) -> np.ndarray:
         row = np.asarray(None)
     if row.ndim != 1 or isinstance(values, str | bytes) or (row.dtype.kind not in "iu" and len(row)):
         raise TypeError(f"{name} must be a row of whole numbers, got {described(values)}")
-    return np.ascontiguousarray(row, dtype=np.int64)  # torch takes no view that runs backwards
+    row = np.ascontiguousarray(row, dtype=np.int64)  # torch takes no view that runs backwards
+    return row if row.flags.writeable else row.copy()  # nor one, without a warning, that nobody may write to
 
 
 def check_no_nan(name: str, values: Tensor) -> None:

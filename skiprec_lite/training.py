@@ -150,10 +150,10 @@ def fit(
     elif policy_model and hold_epochs:
         first_candidate = max(first_candidate, hold_from)
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     train = split.train if fresh is None else _checked(fresh(0), split)
     if len(train) == 0:
         raise ValueError("there is no window to train on")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     total = epochs * math.ceil(len(train) / batch_size)  # steps
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total) if anneal else None
     bar = tqdm(total=total, unit="step", disable=not progress)
