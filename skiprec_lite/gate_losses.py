@@ -1,5 +1,6 @@
 """What one step of joint training minimises: the recommendation loss under gates, and the way back to their logits."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -109,11 +110,12 @@ class SteeredCost:
 
     Raises:
         TypeError: if a setting is no number.
-        ValueError: if tolerance is not finite, or rate outside 0 ... 1.
+        ValueError: if tolerance is NaN, or rate outside 0 ... 1.
     """
 
     def __init__(self, tolerance: float = 0.05, rate: float = 0.02) -> None:
-        check_number("tolerance", tolerance)
+        if tolerance not in (math.inf, -math.inf):  # always harmless, or never
+            check_number("tolerance", tolerance)
         check_number("rate", rate, least=0, most=1)
         self.tolerance = tolerance
         self.rate = rate

@@ -628,7 +628,12 @@ BLIND = (
         "[self.keep_rate, 1 - self.keep_rate])",
     ),
     Mutant("controls", "as a SkipRec: the policy reads the user", "policy.output.weight.zero_()", "pass"),
-    Mutant("controls", "a rate above 1 is let through", "0 <= keep_rate <= 1", "0 <= keep_rate"),
+    Mutant(
+        "controls",
+        "a rate above 1 is let through",
+        "keep_rate, least=0, most=1)\n        self",
+        "keep_rate, least=0)\n        self",
+    ),
     Mutant("controls", "the rarest pattern", "counts.argmax()", "counts.argmin()"),
     Mutant(
         "controls",
@@ -726,7 +731,7 @@ BLIND = (
     Mutant(
         "enumeration", "the pattern of all blocks is missing", "torch.arange(2**blocks)", "torch.arange(2**blocks - 1)"
     ),
-    Mutant("enumeration", "no blocks is a number of blocks", "1 <= blocks <= 12", "0 <= blocks <= 12"),
+    Mutant("enumeration", "no blocks is a number of blocks", "blocks, 1, 12", "blocks, 0, 12"),
     Mutant(
         "enumeration",
         "patterns are tried with dropout",
@@ -925,7 +930,7 @@ BLIND = (
         "pass",
     ),
     Mutant("training", "two stages: the backbone stays new", "target.load_state_dict(pretrained.state_dict())", "pass"),
-    Mutant("training", "who holds is a negative number of epochs", '"hold_epochs": hold_epochs,', ""),
+    Mutant("training", "who holds is a negative number of epochs", '("hold_epochs", hold_epochs),', ""),
     # --- blocks ---
     Mutant(
         "blocks",
@@ -1207,7 +1212,12 @@ OWN = (
         "torch.rand(rows, 1) < full_share",
         "torch.rand(rows, 1) > full_share",
     ),
-    Mutant("controls", "a share above 1 is let through", "0 <= full_share <= 1", "0 <= full_share"),
+    Mutant(
+        "controls",
+        "a share above 1 is let through",
+        "full_share, least=0, most=1)\n        self",
+        "full_share, least=0)\n        self",
+    ),
     # --- gate_losses ---
     Mutant(
         "gate_losses",

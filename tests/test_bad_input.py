@@ -655,7 +655,7 @@ TRAINING = {
         ("fresh", "0 ... 10"),
     ),
     "fit: a watcher by name": (lambda: trained(after_epoch="print"), T, ("after_epoch", "function", "'print'")),
-    **numbers_of(named("steered", SteeredCost), "tolerance", NAN, INF, wanted="finite"),
+    **numbers_of(named("steered", SteeredCost), "tolerance", NAN, wanted="finite"),
     **numbers_of(named("steered", SteeredCost), "rate", -0.1, 2.0, NAN, wanted="0 ... 1"),
     "per row: other cases": (lambda: per_row(USERS, cases()), V, ("values", "(8,)", "(3,)")),
 }
