@@ -199,7 +199,7 @@ def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repea
         TypeError: if the model is no SkipRec, items are no tensor of whole numbers or repeats is no whole number.
         ValueError: if an item is unknown, a row holds none, or repeats is below 1.
     """
-    check_has("model", model, "a SkipRec", "backbone", "policy")
+    check_has("model", model, "a SkipRec", "backbone", "score_at")
     check_sizes(repeats=repeats)
     where = last_position(items)
     seconds: dict[str, list[float]] = {"full": [], "skipped": []}

@@ -20,10 +20,10 @@ def rank_of_target(scores: Float[Tensor, "*batch columns"], targets: Int[Tensor,
         Ranks, 1 ... columns - 1. A constant model gets the worst one.
 
     Raises:
-        TypeError: if scores are no tensor of floating point numbers, or targets none of whole numbers.
+        TypeError: if scores are no tensor of numbers, or targets none of whole numbers.
         ValueError: if a score is NaN, a target is not an item, or the shapes do not fit.
     """
-    check_tensor("scores", scores, "floating point numbers", "...", "columns")
+    check_tensor("scores", scores, "numbers", "...", "columns")
     check_tensor("targets", targets, "whole numbers")
     if scores.shape[:-1] != targets.shape:
         raise ValueError(f"scores of shape {tuple(scores.shape)} do not fit targets of shape {tuple(targets.shape)}")

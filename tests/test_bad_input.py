@@ -227,11 +227,7 @@ WITH_NAN = SCORES.clone().fill_(NAN)
 METRICS = {
     "ranks of scores in a list": (lambda: metrics.rank_of_target([[0.0]], RANKS), T, ("scores", "tensor", "list")),
     "ranks of numpy scores": (lambda: metrics.rank_of_target(SCORES.numpy(), RANKS[:2]), T, ("scores", "numpy array")),
-    "ranks of whole scores": (
-        lambda: metrics.rank_of_target(SCORES.long(), RANKS[:2]),
-        T,
-        ("scores", "floating", "int64"),
-    ),
+    "ranks of complex scores": (lambda: metrics.rank_of_target(SCORES + 1j, RANKS[:2]), T, ("scores", "complex64")),
     "ranks of NaN": (lambda: metrics.rank_of_target(WITH_NAN, RANKS[:2]), V, ("scores", "NaN")),
     "ranks for float targets": (
         lambda: metrics.rank_of_target(SCORES, torch.ones(2)),
