@@ -97,7 +97,8 @@ def check_number(
     A tensor without axes counts as a number.
     """
     number: Any = value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
-    if isinstance(number, bool) or not isinstance(number, Real):
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not is_number:
         raise TypeError(f"{name} must be a number, got {described(value)}")
     if least is not None and most is not None:
         right, wanted = least <= number <= most, f"must lie in {least} ... {most}"
