@@ -35,7 +35,9 @@ class SkipRec(NextItemModel):
     def __init__(self, backbone: Backbone, policy: PolicyNetwork, *, tau: float = 10.0) -> None:
         super().__init__()
         check_temperature(tau)
-        check_has("backbone", backbone, "a backbone, such as a NextItNet", "embed", "blocks", "score", "encode")
+        check_has(
+            "backbone", backbone, "a backbone, a model with residual blocks", "embed", "blocks", "score", "encode"
+        )
         check_has("policy", policy, "a PolicyNetwork", "sizes", "forward")
         for what, key, here in (
             ("blocks", "num_blocks", len(backbone.blocks)),

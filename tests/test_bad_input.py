@@ -390,7 +390,7 @@ SKIPREC = {
     "SkipRec: the two exchanged": (
         lambda: SkipRec(PolicyNetwork(10, 2), net()),
         T,
-        ("backbone", "NextItNet", "PolicyNetwork"),
+        ("backbone", "residual blocks", "PolicyNetwork"),
     ),
     "SkipRec: a class": (lambda: SkipRec(NextItNet, PolicyNetwork(10, 2)), T, ("backbone", "the class NextItNet")),
     "SkipRec: no policy": (lambda: SkipRec(net(), None), T, ("policy", "PolicyNetwork", "None")),
