@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.blocks import AttentionBlock, ResidualBlock
+from skiprec_lite.inputs import (
+    check_flag,
+    check_has,
+    check_no_nan,
+    check_number,
+    check_sizes,
+    check_tensor,
+    check_whole,
+    whole_numbers,
+)
 from skiprec_lite.splits import Split
 
 
@@ -98,6 +108,7 @@ class Encoder(NextItemModel):
         self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "scored channel"]:
         """Return the hidden states of the positions where `where` is True, row by row."""
+        check_where(items, where)
         return self.encode(items)[where]  # (batch, time, channel) -> (scored, channel)
 
 
@@ -128,7 +139,9 @@ class Backbone(Encoder):
             Hidden states; position t has read items 0 ... t only.
 
         Raises:
-            ValueError: if an item is outside 0 ... num_items or gates have another shape than (batch, block).
+            TypeError: if items are no tensor of whole numbers, or gates none of numbers.
+            ValueError: if an item is outside 0 ... num_items, gates have another shape than (batch, block), or one is
+                NaN.
 
         Source: Chen et al. (2021), eq. 1.
         """
@@ -144,11 +157,16 @@ class Backbone(Encoder):
         return hidden
 
     def check_input(self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "rows blocks"] | None = None) -> None:
-        """Raise ValueError unless items are 0 ... num_items and gates, if any, of shape (batch, block)."""
+        """Raise unless items are 0 ... num_items and gates, if any, numbers of shape (batch, block), none of them NaN.
+
+        Raises:
+            TypeError: if one is no such tensor.
+            ValueError: if it has another shape, or holds something else.
+        """
         check_items(items, self.embedding.num_embeddings - 1)
-        expected = (len(items), len(self.blocks))
-        if gates is not None and gates.shape != expected:
-            raise ValueError(f"gates must be of shape (batch, block) = {expected}, got {tuple(gates.shape)}")
+        if gates is not None:
+            check_tensor("gates", gates, "numbers", len(items), len(self.blocks))
+            check_no_nan("gates", gates)
 
     def forward(
         self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"] | None = None
@@ -170,6 +188,10 @@ class NextItNet(Backbone):
         embedding_dropout: on the embedded items.
         tied: score with the embedding's own weights.
 
+    Raises:
+        TypeError: if a size is no whole number, or another setting of a wrong type.
+        ValueError: if a size is below 1, or a dropout outside 0 ... 1.
+
     Source: Yuan et al. (2019), NextItNet; Chen et al. (2021), section "NextItNet+".
     """
 
@@ -188,8 +210,16 @@ class NextItNet(Backbone):
         tied: bool = False,
     ) -> None:
         super().__init__()
+        check_number("embedding_dropout", embedding_dropout, least=0, most=1)
+        check_number("dropout", dropout, least=0, most=1)
+        check_flag("rezero", rezero)
+        check_flag("tied", tied)
+        check_sizes(kernel_size=kernel_size)
+        dilations = whole_numbers("dilations", dilations)
+        if not dilations:
+            raise ValueError("dilations must hold at least one, such as (1, 4), got none")
         self.sizes = {
-            "num_items": num_items, "channels": channels, "dilations": list(dilations), "kernel_size": kernel_size,
+            "num_items": num_items, "channels": channels, "dilations": dilations, "kernel_size": kernel_size,
             "rezero": rezero, "dropout": dropout, "embedding_dropout": embedding_dropout, "tied": tied,
         }  # fmt: skip
         self.embedding = item_embedding(num_items, channels)
@@ -209,6 +239,7 @@ class NextItNet(Backbone):
 
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
+        check_tensor("hidden", hidden, "floating point numbers", "...", self.output_weight.shape[1])
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
 
     def output_rows(
@@ -232,6 +263,10 @@ class SASRec(Backbone):
         max_length: different positions.
         dropout: on the embedded items, the attention weights and the branches of each block.
 
+    Raises:
+        TypeError: if a size is no whole number, or dropout no number.
+        ValueError: if a size is below 1, heads do not divide channels, or dropout lies outside 0 ... 1.
+
     Source: Kang & McAuley (2018).
     """
 
@@ -248,8 +283,8 @@ class SASRec(Backbone):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, got {max_length}")
+        check_sizes(num_blocks=num_blocks, max_length=max_length)
+        check_number("dropout", dropout, least=0, most=1)
         self.sizes = {
             "num_items": num_items, "channels": channels, "num_blocks": num_blocks, "heads": heads,
             "max_length": max_length, "dropout": dropout,
@@ -270,6 +305,7 @@ class SASRec(Backbone):
 
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items by their embedding; column 0 (padding) has a bias of -inf."""
+        check_tensor("hidden", hidden, "floating point numbers", "...", self.embedding.embedding_dim)
         bias = torch.cat([self.padding_score, self.output_bias])
         return F.linear(self.before_output(hidden), self.embedding.weight, bias)
 
@@ -299,6 +335,10 @@ class NFM(Encoder):
         hidden_layers: linear layers with a ReLU between pooling and scores; 0 scores the pool itself.
         dropout: on the pool and on each hidden layer.
 
+    Raises:
+        TypeError: if a size is no whole number, or dropout no number.
+        ValueError: if a size is too small, or dropout outside 0 ... 1.
+
     Source: He & Chua (2017), eq. 3, 4 and 7.
     """
 
@@ -306,8 +346,8 @@ class NFM(Encoder):
 
     def __init__(self, num_items: int, *, channels: int = 64, hidden_layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
-        if hidden_layers < 0:
-            raise ValueError(f"hidden_layers must be at least 0, got {hidden_layers}")
+        check_whole("hidden_layers", hidden_layers, 0)
+        check_number("dropout", dropout, least=0, most=1)
         self.embedding = item_embedding(num_items, channels)
         with torch.no_grad():
             self.embedding.weight *= channels**0.5  # products of small numbers are tiny: pairs need a width of 1
@@ -334,6 +374,7 @@ class NFM(Encoder):
 
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) at -inf."""
+        check_tensor("hidden", hidden, "floating point numbers", "...", self.output.in_features)
         scores = self.output(hidden)
         return torch.cat([self.padding_score.expand(*scores.shape[:-1], 1), scores], dim=-1)
 
@@ -358,17 +399,31 @@ class _Counting(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row."""
+        check_where(items, where)
         return self(items[where].unsqueeze(0)).squeeze(0)
 
 
 class Popularity(_Counting):
-    """Score each item by the log of its share of the training interactions. Built in lesson 04."""
+    """Score each item by the log of its share of the training interactions. Built in lesson 04.
+
+    Raises:
+        TypeError: if it is not given a Split.
+        ValueError: if the split has nothing to count.
+    """
 
     share: Tensor
 
     def __init__(self, split: Split) -> None:
         super().__init__()
-        counts = np.bincount(np.concatenate(split.sequences), minlength=split.num_items + 1)
+        check_has("split", split, "a Split, such as leave_one_out gives", "sequences", "num_items")
+        if not any(len(sequence) for sequence in split.sequences):
+            raise ValueError("split.sequences hold no item: there is nothing to count")
+        items = np.concatenate(split.sequences)
+        if items.min() < 1 or items.max() > split.num_items:
+            raise ValueError(
+                f"split.sequences must hold items 1 ... {split.num_items}, got {items.min()} ... {items.max()}"
+            )
+        counts = np.bincount(items, minlength=split.num_items + 1)
         self.register_buffer("share", torch.from_numpy(counts / counts.sum()))
 
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
@@ -382,6 +437,10 @@ class MarkovChain(_Counting):
 
     p(j | i) = (count(i -> j) + strength * share(j)) / (count(i -> anything) + strength): the counts back off to
     popularity where they are few. Scores are log p.
+
+    Raises:
+        TypeError: if it is not given a Split, or strength is no number.
+        ValueError: if strength is not finite and above 0, or the split has nothing to count.
     """
 
     next_items: Tensor
@@ -390,8 +449,7 @@ class MarkovChain(_Counting):
 
     def __init__(self, split: Split, strength: float = 10.0) -> None:
         super().__init__()
-        if not strength > 0:
-            raise ValueError(f"strength must be above 0, got {strength}")
+        check_number("strength", strength, above=0)
         self.strength = strength
         self.popularity = Popularity(split)
         columns = split.num_items + 1
@@ -420,9 +478,12 @@ def item_embedding(num_items: int, channels: int) -> nn.Embedding:
     """Embed item indices 0 ... num_items; row 0, padding, is 0 and stays 0.
 
     The standard deviation 1 / sqrt(channels) keeps the first scores of a tied model near 1.
+
+    Raises:
+        TypeError: if a size is no whole number.
+        ValueError: if a size is below 1.
     """
-    if num_items < 1:
-        raise ValueError(f"num_items must be at least 1, got {num_items}")
+    check_sizes(num_items=num_items, channels=channels)
     embedding = nn.Embedding(num_items + 1, channels, padding_idx=0)
     with torch.no_grad():
         embedding.weight[1:].normal_(std=channels**-0.5)
@@ -430,6 +491,18 @@ def item_embedding(num_items: int, channels: int) -> nn.Embedding:
 
 
 def check_items(items: Int[Tensor, "batch time"], num_items: int) -> None:
-    """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items."""
+    """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items, TypeError if they are no items."""
+    check_tensor("items", items, "whole numbers", "batch", "time")
     if items.numel() and (int(items.min()) < 0 or int(items.max()) > num_items):
         raise ValueError(f"items must lie in 0 ... {num_items}, got {int(items.min())} ... {int(items.max())}")
+
+
+def check_where(items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]) -> None:
+    """Raise unless `where` says for each position of `items` whether to score it.
+
+    Raises:
+        TypeError: if items are no tensor of whole numbers, or where none of bools: indices would pick other positions.
+        ValueError: if it has another shape.
+    """
+    check_tensor("items", items, "whole numbers", "batch", "time")
+    check_tensor("where", where, "bools", *items.shape)

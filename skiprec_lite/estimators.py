@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from skiprec_lite.gumbel import gumbel_softmax
+from skiprec_lite.inputs import check_callable, check_generator, check_sizes, check_tensor, described
 
 Loss = Callable[[Tensor], Tensor]  # gates (row, gate), also between 0 and 1 -> one loss per row
 
@@ -24,9 +25,11 @@ def exact_gradient(logits: Float[Tensor, " gate"], loss: Loss) -> Float[Tensor, 
         loss: gates (row, gate) -> one loss per row.
 
     Raises:
-        ValueError: if there are more than 16 gates (65,536 choices are enough to wait for), none, or a logit is NaN.
+        TypeError: if the logits are no tensor of floating point numbers, or loss is no function of gates.
+        ValueError: if loss does not return one number per row,
+            there are more than 16 gates (65,536 choices are enough to wait for), none, or a logit is NaN.
     """
-    _check(logits)
+    loss = _checked(logits, loss)
     if len(logits) > 16:
         raise ValueError(f"at most 16 gates can be enumerated, got {len(logits)}")
     leaf = logits.detach().clone().requires_grad_()
@@ -70,6 +73,7 @@ def identity_straight_through(
 
     Source: Bengio et al. (2013); Hinton's lectures (2012).
     """
+    loss = _checked(logits, loss, samples)
     leaf = logits.detach().expand(samples, -1).clone().requires_grad_()
     gates = draw_gates(logits, samples, generator=generator)
     # The bracket is exactly 0: without it the value would be off by an ulp, and by more for large logits.
@@ -97,6 +101,7 @@ def reinforce(
 
     Source: Williams (1992).
     """
+    loss = _checked(logits, loss, samples)
     gates = draw_gates(logits, samples, generator=generator)
     advantage = loss(gates)
     if baseline:
@@ -113,6 +118,7 @@ def difference(
 
     Source: the local expectation gradient of Titsias & Lázaro-Gredilla (2015), for independent gates.
     """
+    loss = _checked(logits, loss, samples)
     gates = draw_gates(logits, samples, generator=generator)
     slope = torch.sigmoid(logits) * torch.sigmoid(-logits)  # pi (1 - pi)
     here, columns = loss(gates), []
@@ -130,9 +136,11 @@ def draw_gates(
     """Independent gates, 1 with probability sigmoid(logit). Built in lesson 03.
 
     Raises:
-        ValueError: if there is no gate, or a logit is NaN.
+        TypeError: if the logits are no tensor of floating point numbers, or samples is no whole number.
+        ValueError: if there is no gate, a logit is NaN, or samples is below 1.
     """
-    _check(logits)
+    _check(logits, samples)
+    check_generator(generator)
     u = torch.rand(samples, len(logits), generator=generator, dtype=logits.dtype)
     return (u < torch.sigmoid(logits)).to(logits.dtype)
 
@@ -140,12 +148,29 @@ def draw_gates(
 def _through_a_sample(
     logits: Float[Tensor, " gate"], loss: Loss, samples: int, draw: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "sample gate"]:
+    loss = _checked(logits, loss, samples)
     leaf = logits.detach().expand(samples, -1).clone().requires_grad_()
     pairs = torch.stack([leaf, torch.zeros_like(leaf)], dim=-1)  # logits (keep, skip) of each gate
     (gradient,) = torch.autograd.grad(loss(draw(pairs)[..., 0]).sum(), leaf)
     return gradient
 
 
-def _check(logits: Float[Tensor, " gate"]) -> None:
+def _check(logits: Float[Tensor, " gate"], samples: int = 1) -> None:
+    check_tensor("logits", logits, "floating point numbers", "gate")
+    check_sizes(samples=samples)
     if len(logits) == 0 or torch.isnan(logits).any():
         raise ValueError(f"logits must hold at least one gate and no NaN, got {logits.tolist()}")
+
+
+def _checked(logits: Float[Tensor, " gate"], loss: Loss, samples: int = 1) -> Loss:
+    """The same loss, which raises where it does not give one number per row: another shape would be broadcast."""
+    _check(logits, samples)
+    check_callable("loss", loss, "a function of gates (row, gate)")
+
+    def per_row(gates: Tensor) -> Tensor:
+        losses = loss(gates)
+        if not isinstance(losses, Tensor) or losses.shape != (len(gates),):
+            raise ValueError(f"loss must give one number per row, a tensor of ({len(gates)},), got {described(losses)}")
+        return losses
+
+    return per_row

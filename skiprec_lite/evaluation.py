@@ -10,8 +10,9 @@ from torch import Tensor
 
 from skiprec_lite import metrics
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
+from skiprec_lite.inputs import check_flag, check_has, check_sizes, check_tensor, whole_numbers
 from skiprec_lite.skiprec import SkipRec, last_position
-from skiprec_lite.splits import Windows
+from skiprec_lite.splits import Windows, check_windows
 
 SCORES_AT_ONCE = 2**25  # 128 MiB of float32; a catalogue of 100,000 items would ask for half a gigabyte and more
 
@@ -38,13 +39,17 @@ def rank_cases(
         One rank per scored position, 1 = best.
 
     Raises:
-        ValueError: if a score is NaN, or gates and cases differ in number.
-        TypeError: if gates are given for a model that has none.
+        ValueError: if a score is NaN, an item is unknown to the model, or gates do not have a row for each case.
+        TypeError: if gates are given for a model that has none, or an argument is of a wrong type.
     """
-    if gates is not None and not isinstance(model, SkipRec):
-        raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
-    if gates is not None and len(gates) != len(cases):
-        raise ValueError(f"gates must have one row per case, {len(cases)}, got {len(gates)}")
+    check_has("model", model, "a backbone, a SkipRec or a baseline", "score_at", "training")
+    check_windows("cases", cases)
+    check_sizes(batch_size=batch_size)
+    check_flag("exclude_seen", exclude_seen)
+    if gates is not None:
+        if not isinstance(model, SkipRec):
+            raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
+        check_tensor("gates", gates, "numbers", len(cases), len(model.backbone.blocks))
     ranks = [torch.empty(0, dtype=torch.int64)]
     with in_eval_mode(model):
         for batch, index in _batches(cases, _rows_at_once(cases, batch_size)):
@@ -80,8 +85,10 @@ def evaluate(
         {"hr@5": …, "mrr@5": …, "ndcg@5": …, …}
 
     Raises:
+        TypeError: if an argument is of a wrong type.
         ValueError: if there is no case, a score is NaN or a k is below 1.
     """
+    ks = _cut_offs(ks)  # before the long part
     return summarise(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), ks)
 
 
@@ -89,8 +96,11 @@ def summarise(ranks: Int[Tensor, " scored"], ks: Sequence[int] = (5, 10, 20)) ->
     """Turn ranks into what `evaluate` returns; for those who need the ranks of `rank_cases` for more than that.
 
     Raises:
+        TypeError: if ranks are no tensor of whole numbers, or a k is none.
         ValueError: if there is no rank, or a k is below 1.
     """
+    check_tensor("ranks", ranks, "whole numbers", "scored")
+    ks = _cut_offs(ks)
     if len(ranks) == 0:
         raise ValueError("there is no case to evaluate")
     named = {"hr": metrics.hit_rate, "mrr": metrics.mrr, "ndcg": metrics.ndcg}
@@ -103,8 +113,11 @@ def mean_per_user(values: Float[Tensor, " scored"], cases: Windows) -> Float[Ten
     The user is the unit of every standard error: the ten predictions for one user are not independent.
 
     Raises:
-        ValueError: if there is no case.
+        TypeError: if the values are no tensor of floating point numbers, or cases no Windows.
+        ValueError: if there is no case, or not one value for each scored position.
     """
+    check_windows("cases", cases)
+    check_tensor("values", values, "floating point numbers", int(cases.scored().sum()))
     if len(values) == 0:
         raise ValueError("there is no case to average over")
     owners = cases.users.unsqueeze(1).expand_as(cases.targets)[cases.scored()]
@@ -121,13 +134,27 @@ def ndcg_per_user(
     exclude_seen: bool = False,
     gates: Float[Tensor, "row block"] | None = None,
 ) -> Float[Tensor, " user"]:
-    """NDCG@k of each user, all items ranked, their own past ruled out or not. Built in lesson 04."""
+    """NDCG@k of each user, all items ranked, their own past ruled out or not. Built in lesson 04.
+
+    Raises:
+        TypeError, ValueError: as `rank_cases` and `mean_per_user` do.
+    """
+    check_sizes(k=k)
     return mean_per_user(metrics.ndcg(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), k), cases)
 
 
 @torch.no_grad()
 def gates_of(model: SkipRec, cases: Windows, *, sample: bool = False) -> Float[Tensor, "row block"]:
-    """Return the policy's gates for each row: greedy, or one sample."""
+    """Return the policy's gates for each row: greedy, or one sample.
+
+    Raises:
+        TypeError: if the model is no SkipRec, or cases are no Windows.
+        ValueError: if there is no case, or the policy cannot read one of them.
+    """
+    check_has("model", model, "a SkipRec", "gates", "policy")
+    check_windows("cases", cases)
+    if len(cases) == 0:
+        raise ValueError("there is no case to choose gates for")
     batches = [model.gates(batch.items, batch.cut, sample=sample) for batch, _ in _batches(cases, 512)]
     return torch.cat(batches)
 
@@ -139,6 +166,12 @@ def _rows_at_once(cases: Windows, at_most: int) -> int:
     columns = 1 + max(int(cases.items.max()), int(cases.targets.max()))
     scores_per_row = columns * int(cases.scored().sum(dim=1).max())
     return min(at_most, max(1, SCORES_AT_ONCE // max(1, scores_per_row)))
+
+
+def _cut_offs(ks: Sequence[int]) -> list[int]:
+    if not (found := whole_numbers("ks", ks, each="k")):
+        raise ValueError("ks must hold at least one cut-off, such as (5, 10, 20), got none")
+    return found
 
 
 def _batches(cases: Windows, size: int) -> Iterator[tuple[Windows, slice]]:
@@ -172,7 +205,13 @@ def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repea
 
     Returns:
         {"full": …, "skipped": …}, medians in seconds.
+
+    Raises:
+        TypeError: if the model is no SkipRec, items are no tensor of whole numbers or repeats is no whole number.
+        ValueError: if an item is unknown, a row holds none, or repeats is below 1.
     """
+    check_has("model", model, "a SkipRec", "backbone", "score_at")
+    check_sizes(repeats=repeats)
     where = last_position(items)
     seconds: dict[str, list[float]] = {"full": [], "skipped": []}
     for _ in range(repeats + 1):

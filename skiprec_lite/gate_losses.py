@@ -1,5 +1,6 @@
 """What one step of joint training minimises: the recommendation loss under gates, and the way back to their logits."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone
+from skiprec_lite.inputs import check_number, check_tensor
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy
 from skiprec_lite.splits import Windows
@@ -104,9 +106,16 @@ class SteeredCost:
     Straight-through with a cost of its own, which starts at the given one. At each step the loss under sampled gates
     is compared with full depth's on the same batch: while it is less than `tolerance` above, the cost grows by
     `rate`, else it shrinks by as much.
+
+    Raises:
+        TypeError: if a setting is no number.
+        ValueError: if tolerance is NaN, or rate outside 0 ... 1.
     """
 
     def __init__(self, tolerance: float = 0.05, rate: float = 0.02) -> None:
+        if tolerance not in (math.inf, -math.inf):  # always harmless, or never
+            check_number("tolerance", tolerance)
+        check_number("rate", rate, least=0, most=1)
         self.tolerance = tolerance
         self.rate = rate
         self.factor = 1.0
@@ -130,6 +139,7 @@ def losses_at(backbone: Backbone, batch: Windows, gates: Float[Tensor, "row bloc
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
     """Average a number per scored position over each row; NaN where a row has none."""
     scored = batch.scored()
+    check_tensor("values", values, "floating point numbers", int(scored.sum()))
     owner = scored.nonzero(as_tuple=True)[0]
     return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)
 

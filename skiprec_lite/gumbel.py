@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from skiprec_lite.inputs import check_flag, check_generator, check_number, check_tensor, described, whole_numbers
+
 
 def sample_gumbel(
     shape: tuple[int, ...] | list[int] | torch.Size,
@@ -26,10 +28,15 @@ def sample_gumbel(
         Noise of that shape with mean 0.5772 (Euler-Mascheroni) and variance pi^2 / 6.
 
     Raises:
-        TypeError: if dtype is not a floating point type.
+        TypeError: if dtype is not a floating point type, or shape not a row of whole numbers.
+        ValueError: if an axis is below 0.
 
     Source: Gumbel (1954); inverse CDF of F(x) = exp(-exp(-x)).
     """
+    check_generator(generator)
+    shape = whole_numbers("shape", shape, least=0)
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype must be a torch.dtype such as torch.float32, got {described(dtype)}")
     if not dtype.is_floating_point:
         raise TypeError(f"Gumbel noise needs a floating point dtype, got {dtype}")
     u = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=device)
@@ -50,6 +57,7 @@ def gumbel_max(
         One class index per row, shape (*batch,).
 
     Raises:
+        TypeError: if logits are no tensor of floating point numbers.
         ValueError: if a logit is NaN or +inf, or a row has only -inf.
 
     Source: Gumbel (1954); Maddison et al. (2014), "A* sampling".
@@ -76,11 +84,13 @@ def gumbel_softmax(
         Samples of the logits' shape; each row sums to 1.
 
     Raises:
+        TypeError: if logits are no tensor of floating point numbers, or tau is no number.
         ValueError: if tau is not finite and positive, a logit is NaN or +inf, or a row has only -inf.
 
     Source: Jang et al. (2017), eq. 2; Maddison et al. (2017); Chen et al. (2021), SkipRec (tau = 10).
     """
     check_temperature(tau)
+    check_flag("hard", hard)
     perturbed = _perturb(logits, generator)
     # The largest becomes 0 before the division: a tiny tau could otherwise overflow.
     soft = torch.softmax((perturbed - perturbed.detach().amax(dim=-1, keepdim=True)) / tau, dim=-1)
@@ -92,16 +102,21 @@ def gumbel_softmax(
 
 
 def check_temperature(tau: float) -> None:
-    """Raise ValueError unless tau is a finite positive number."""
-    if not (math.isfinite(tau) and tau > 0):
-        raise ValueError(f"tau must be a finite number above 0, got {tau}")
+    """Raise ValueError unless tau is a finite positive number, TypeError if it is none."""
+    check_number("tau", tau, above=0)
+
+
+def check_logits(logits: Float[Tensor, "*batch classes"]) -> None:
+    """Raise ValueError if a logit is NaN or +inf, or a row has no other than -inf; TypeError if they are no logits."""
+    check_tensor("logits", logits, "floating point numbers", "...", "classes")
+    if torch.isnan(logits).any() or (logits == math.inf).any():
+        raise ValueError("logits must not hold NaN or +inf")
+    if (logits == -math.inf).all(dim=-1).any():
+        raise ValueError("a row of logits holds only -inf: it leaves no class to draw")
 
 
 def _perturb(
     logits: Float[Tensor, "*batch classes"], generator: torch.Generator | None
 ) -> Float[Tensor, "*batch classes"]:
-    if torch.isnan(logits).any() or (logits == math.inf).any():
-        raise ValueError("logits must not hold NaN or +inf")
-    if (logits == -math.inf).all(dim=-1).any():
-        raise ValueError("a row of logits holds only -inf: it leaves no class to draw")
+    check_logits(logits)
     return logits + sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from skiprec_lite.backbones import check_items, item_embedding
 from skiprec_lite.blocks import ResidualBlock
+from skiprec_lite.inputs import check_number, check_sizes, whole_numbers
 
 
 class PolicyNetwork(nn.Module):
@@ -26,6 +27,10 @@ class PolicyNetwork(nn.Module):
         embedding_channels: width of the item embedding where it differs from `channels`: a linear map joins the two,
             so that two-stage training can start from a copy of the backbone's embedding.
 
+    Raises:
+        TypeError: if a size is no whole number, or keep_bias no number.
+        ValueError: if a size is below 1, the encoder is another one, or keep_bias is not finite.
+
     Source: Chen et al. (2021), section "Policy network".
     """
 
@@ -43,13 +48,14 @@ class PolicyNetwork(nn.Module):
         super().__init__()
         if encoder not in ("conv", "gru"):
             raise ValueError(f"encoder must be 'conv' or 'gru', got {encoder!r}")
-        if num_blocks < 1:
-            raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
+        check_sizes(num_blocks=num_blocks, channels=channels)
+        check_number("keep_bias", keep_bias)
+        dilations = whole_numbers("dilations", dilations)
         self.sizes: dict[str, object] = {
-            "num_items": num_items, "num_blocks": num_blocks, "channels": channels, "dilations": list(dilations),
+            "num_items": num_items, "num_blocks": num_blocks, "channels": channels, "dilations": dilations,
             "encoder": encoder, "keep_bias": keep_bias, "embedding_channels": embedding_channels,
         }  # fmt: skip
-        width = embedding_channels or channels
+        width = channels if embedding_channels is None else embedding_channels
         self.embedding = item_embedding(num_items, width)
         self.join = nn.Linear(width, channels, bias=False) if width != channels else nn.Identity()
         if encoder == "gru":
@@ -64,6 +70,7 @@ class PolicyNetwork(nn.Module):
         """Logits (keep, skip) of each block; positions where items is 0, wherever they are, are not read.
 
         Raises:
+            TypeError: if items are no tensor of whole numbers.
             ValueError: if a row holds no item, or an item is outside 0 ... num_items.
         """
         check_items(items, self.embedding.num_embeddings - 1)

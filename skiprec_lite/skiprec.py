@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone, NextItemModel, in_eval_mode
-from skiprec_lite.gumbel import check_temperature, gumbel_softmax
+from skiprec_lite.backbones import Backbone, NextItemModel, check_where, in_eval_mode
+from skiprec_lite.gumbel import check_logits, check_temperature, gumbel_softmax
+from skiprec_lite.inputs import check_flag, check_has, check_rows, check_sizes, check_tensor, check_whole, item_row
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.splits import pad_left
 
@@ -25,6 +26,7 @@ class SkipRec(NextItemModel):
         tau: temperature of the gates' gradient.
 
     Raises:
+        TypeError: if one of them is no such model, or tau no number.
         ValueError: if policy and backbone disagree on blocks or items, or tau is not finite and positive.
 
     Source: Chen et al. (2021).
@@ -33,6 +35,10 @@ class SkipRec(NextItemModel):
     def __init__(self, backbone: Backbone, policy: PolicyNetwork, *, tau: float = 10.0) -> None:
         super().__init__()
         check_temperature(tau)
+        check_has(
+            "backbone", backbone, "a backbone, a model with residual blocks", "embed", "blocks", "score", "encode"
+        )
+        check_has("policy", policy, "a PolicyNetwork", "sizes", "forward")
         for what, key, here in (
             ("blocks", "num_blocks", len(backbone.blocks)),
             ("items", "num_items", backbone.sizes["num_items"]),
@@ -59,6 +65,10 @@ class SkipRec(NextItemModel):
             cut: index of the last item that the policy may read in each row; None = the last one.
             sample: True draws straight-through gates (also in eval mode), False takes the likelier choice:
                 keep iff the keep logit is larger.
+
+        Raises:
+            TypeError: if items or cut are no tensors of whole numbers.
+            ValueError: if an item or a cut is out of range, or a row has no item up to its cut.
         """
         return self.decide(self.gate_logits(items, cut), sample=sample)
 
@@ -66,6 +76,7 @@ class SkipRec(NextItemModel):
         """Turn logits (keep, skip) into gates: a straight-through sample, or keep iff the keep logit is larger."""
         if sample:
             return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
+        check_logits(logits)
         return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
 
     def forward(
@@ -95,8 +106,10 @@ class SkipRec(NextItemModel):
             gates: 0 / 1 gates to use in place of the policy's greedy ones.
 
         Raises:
-            ValueError: if a position before `cut` is asked for.
+            TypeError: if where is no tensor of bools, or items, cut or gates none of numbers.
+            ValueError: if a position before `cut` is asked for, or a shape, an item, a cut or a gate is wrong.
         """
+        check_where(items, where)
         before = where[:, :-1] if cut is None else where & (_positions(items) < _cut_column(items, cut))
         if before.any():
             raise ValueError("a position before the cut cannot be scored: its gates have read the item to predict")
@@ -122,6 +135,7 @@ def encode_kept(
     Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included. Built in lesson 09.
 
     Raises:
+        TypeError: if items are no tensor of whole numbers, or gates none of numbers.
         ValueError: if a gate is neither 0 nor 1, the shape is not (batch, block), or an item is out of range.
     """
     backbone.check_input(items, gates)
@@ -151,10 +165,12 @@ def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tenso
         k: the budget; from the number of blocks on it changes nothing.
 
     Raises:
-        ValueError: if k is negative.
+        TypeError: if logits are no tensor of floating point numbers, or k is no whole number.
+        ValueError: if k is negative, a logit is NaN or +inf, or the shape is not (batch, block, 2).
     """
-    if k < 0:
-        raise ValueError(f"k must be at least 0, got {k}")
+    check_tensor("logits", logits, "floating point numbers", "batch", "block", 2)
+    check_logits(logits)
+    check_whole("k", k, 0)
     gap = logits[..., 0] - logits[..., 1]
     surest = gap.topk(min(k, gap.shape[1]), dim=1).indices
     return torch.zeros_like(gap).scatter(1, surest, 1.0) * (gap > 0)
@@ -162,11 +178,13 @@ def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tenso
 
 def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
     """Return what the policy may read: everything after `cut` becomes padding."""
+    check_rows(items)
     return items if cut is None else items.masked_fill(_positions(items) > _cut_column(items, cut), 0)
 
 
 def last_position(items: Int[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
     """Return where the next item is scored: the last position of each row."""
+    check_rows(items)
     where = torch.zeros_like(items, dtype=torch.bool)
     where[:, -1] = True
     return where
@@ -196,31 +214,36 @@ def recommend(
         items and scores, both (len(histories), k), best first.
 
     Raises:
-        ValueError: if k is below 1 or larger than what can be recommended, or a history is empty.
+        TypeError: if model is none, histories are no list of rows of whole numbers, or k is no whole number.
+        ValueError: if k is below 1 or larger than what can be recommended, a history is empty, or an item is unknown.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    for row, history in enumerate(histories):
+    check_has("model", model, "a backbone, a SkipRec or a baseline", "score_at")
+    check_sizes(k=k, length=length, batch_size=batch_size)
+    check_flag("exclude_seen", exclude_seen)
+    check_has("histories", histories, "a list of histories, such as [[3, 1, 2]]", "__len__", "__iter__")
+    rows = [item_row(f"history {row}", history) for row, history in enumerate(histories)]
+    for row, history in enumerate(rows):
         if len(history) == 0:
             raise ValueError(f"history {row} is empty: a next item needs at least one item before it")
-        if min(history) < 1:
-            raise ValueError(f"history {row} holds item {min(history)}: items are numbered from 1")
+        if history.min() < 1:
+            raise ValueError(f"history {row} holds item {history.min()}: items are numbered from 1")
     found = [(torch.empty(0, k, dtype=torch.int64), torch.empty(0, k))]
     with in_eval_mode(model):
-        for start in range(0, len(histories), batch_size):
-            found.append(_best(model, histories[start : start + batch_size], k, exclude_seen, length))
+        for start in range(0, len(rows), batch_size):
+            found.append(_best(model, rows[start : start + batch_size], k, exclude_seen, length))
     return torch.cat([items for items, _ in found]), torch.cat([scores for _, scores in found])
 
 
 def _best(
-    model: NextItemModel, histories: Sequence[Sequence[int] | np.ndarray], k: int, exclude_seen: bool, length: int
+    model: NextItemModel, histories: list[np.ndarray], k: int, exclude_seen: bool, length: int
 ) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
     items = pad_left(histories, length)
     scores = model.score_at(items, last_position(items)).to(torch.float32, copy=True)
+    for history in histories:  # all of it, also what is older than the model reads
+        if history.max() >= scores.shape[1]:
+            raise ValueError(f"items must lie in 1 ... {scores.shape[1] - 1}, got {history.max()}")
     if exclude_seen:
         for row, history in zip(scores, histories):
-            if max(history) >= len(row):
-                raise ValueError(f"items must lie in 1 ... {len(row) - 1}, got {max(history)}")
             row[torch.as_tensor(np.asarray(history, dtype=np.int64))] = -torch.inf
     left = int(torch.isfinite(scores).sum(dim=1).min())
     if k > left:
@@ -238,8 +261,7 @@ def _cut_column(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | N
     time = items.shape[1]
     if cut is None:
         return torch.full((1, 1), time - 1, device=items.device)
-    if cut.shape != (len(items),):
-        raise ValueError(f"cut must hold one index per row, ({len(items)},), got {tuple(cut.shape)}")
+    check_tensor("cut", cut, "whole numbers", len(items))
     if len(cut) and (int(cut.min()) < 0 or int(cut.max()) >= time):
         raise ValueError(f"cut must lie in 0 ... {time - 1}, got {int(cut.min())} ... {int(cut.max())}")
     return cut.unsqueeze(1)

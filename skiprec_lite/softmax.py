@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skiprec_lite.backbones import Encoder, NextItemModel
+from skiprec_lite.inputs import check_sizes
 from skiprec_lite.splits import Windows
 
 
@@ -77,10 +78,9 @@ def draw_negatives(model: NextItemModel, number: int) -> Int[Tensor, " drawn"]:
 
     Raises:
         ValueError: if the number is below 1.
-        TypeError: if the model has no hidden states and output layer.
+        TypeError: if it is no whole number, or the model has no hidden states and output layer.
     """
-    if number < 1:
-        raise ValueError(f"number must be at least 1, got {number}")
+    check_sizes(number=number)
     return 1 + torch.randperm(_num_items(with_output_layer(model)))[:number]
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from skiprec_lite.datasets import Interactions
+from skiprec_lite.inputs import check_has, check_sizes, check_tensor, check_whole, item_row
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ def user_sequences(interactions: Interactions) -> list[np.ndarray]:
 
     Returns:
         One int64 array of item indices per user, in the order of interactions.user_ids.
+
+    Raises:
+        TypeError: if it is not given Interactions, or a column of their table holds something else than numbers.
+        ValueError: if a column is missing or holds a number that is out of range.
     """
+    _check_table(interactions)
     table = interactions.table.sort_values(["user", "timestamp"], kind="stable")
     items = table["item"].to_numpy(dtype=np.int64, copy=True)
     starts = np.searchsorted(table["user"].to_numpy(), np.arange(1, len(interactions.user_ids)))
@@ -84,6 +90,9 @@ def leave_one_out(interactions: Interactions, length: int = 50) -> Split:
     """Last item = test, the one before = validation, the rest = training. Built in lesson 04.
 
     A user with two items is tested but left out of validation; one with a single item only counts as popularity.
+
+    Raises:
+        TypeError, ValueError: as `last_n` does.
     """
     return last_n(interactions, n=1, length=length)
 
@@ -96,9 +105,10 @@ def last_n(interactions: Interactions, n: int = 10, length: int = 50) -> Split:
     with at least `length` items of context where the user has them: a row is length + n - 1 wide.
 
     Raises:
+        TypeError: if it is not given Interactions, or n or length is no whole number.
         ValueError: if n or length is below 1, or no user has enough items.
     """
-    _at_least_one(n=n, length=length)
+    check_sizes(n=n, length=length)
     sequences = user_sequences(interactions)
     width = length + n - 1
     train = [s[: -2 * n] if len(s) > 2 * n else s[:0] if len(s) > n else s for s in sequences]
@@ -123,10 +133,10 @@ def sessions(interactions: Interactions, length: int = 20) -> Split:
     item of a test or validation session is predicted from the session's other items, as in Chen et al. (2021).
 
     Raises:
+        TypeError: if it is not given Interactions, or length is no whole number.
         ValueError: if length is below 3, or no user has three sessions.
     """
-    if length < 3:
-        raise ValueError(f"a session needs a length of at least 3, got {length}")
+    check_whole("length of a session", length, 3)
     pieces: dict[str, list[tuple[int, int, np.ndarray]]] = {"train": [], "validation": [], "test": []}
     sequences = user_sequences(interactions)
     for user, sequence in enumerate(sequences):
@@ -156,8 +166,14 @@ def pad_left(sequences: Sequence[np.ndarray | Sequence[int]], length: int) -> In
     """Stack sequences of any lengths, each cut to its last `length` items and padded with 0 on the left.
 
     Why the left: the newest item is then always at position -1, where a prediction is read. Built in lesson 04.
+
+    Raises:
+        TypeError: if sequences are no rows of whole numbers, or length is none.
+        ValueError: if length is below 1.
     """
-    _at_least_one(length=length)
+    check_sizes(length=length)
+    check_has("sequences", sequences, "a list of rows of whole numbers, such as [[3, 1, 2]]", "__len__", "__iter__")
+    sequences = [item_row(f"sequence {row}", sequence) for row, sequence in enumerate(sequences)]
     rows = torch.zeros(len(sequences), length, dtype=torch.int64)
     for row, sequence in zip(rows, sequences):
         tail = sequence[-length:]
@@ -205,7 +221,39 @@ def _last_positions(
     return Windows(items, targets, torch.full((len(items),), width - n), torch.tensor(users), seen)
 
 
-def _at_least_one(**sizes: int) -> None:
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+def _check_table(interactions: Interactions) -> None:
+    wanted = "Interactions, as load_movielens gives"
+    check_has("interactions", interactions, wanted, "table", "user_ids", "num_items")
+    table, users = interactions.table, len(interactions.user_ids)
+    if missing := [column for column in ("user", "item", "timestamp") if list(table).count(column) != 1]:
+        found = ", ".join(map(str, table))
+        raise ValueError(f"interactions.table needs one column {' and one '.join(missing)}; found {found}")
+    for column, least, most in (("user", 0, users - 1), ("item", 1, interactions.num_items)):
+        if table[column].dtype.kind not in "iu":
+            raise TypeError(f"column {column} must hold whole numbers {least} ... {most}, got {table[column].dtype}")
+        if len(table) and not (least <= table[column].min() and table[column].max() <= most):
+            low, high = table[column].min(), table[column].max()
+            raise ValueError(f"column {column} must lie in {least} ... {most}, got {low} ... {high}")
+    if table["timestamp"].dtype.kind not in "iufM":  # a text would be sorted by its letters
+        raise TypeError(f"column timestamp must hold numbers or dates, got {table['timestamp'].dtype}")
+    if table["timestamp"].isna().any():
+        raise ValueError(f"column timestamp must not hold NaN, got {table['timestamp'].isna().sum()} of {len(table)}")
+
+
+def check_windows(name: str, windows: Windows, num_items: int | None = None) -> None:
+    """Raise unless the parts of Windows fit together and, where num_items is given, hold no other items.
+
+    Raises:
+        TypeError: if they are no Windows, or a part is no tensor of whole numbers.
+        ValueError: if a part has another shape than the items ask for, or an item is above num_items.
+    """
+    check_has(name, windows, "Windows, such as split.test", "items", "targets", "cut", "users", "scored")
+    check_tensor(f"{name}.items", windows.items, "whole numbers", "row", "time")
+    check_tensor(f"{name}.targets", windows.targets, "whole numbers", *windows.items.shape)
+    check_tensor(f"{name}.cut", windows.cut, "whole numbers", len(windows.items))
+    check_tensor(f"{name}.users", windows.users, "whole numbers", len(windows.items))
+    if num_items is not None and windows.items.numel():
+        for part, held in (("items", windows.items), ("targets", windows.targets)):
+            low, high = int(held.min()), int(held.max())
+            if low < 0 or high > num_items:
+                raise ValueError(f"{name}.{part} must lie in 0 ... {num_items}, got {low} ... {high}")

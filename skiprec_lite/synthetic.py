@@ -9,6 +9,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from skiprec_lite.inputs import (
+    check_flag,
+    check_number,
+    check_rows,
+    check_seed,
+    check_sizes,
+    check_whole,
+    described,
+    whole_numbers,
+)
 from skiprec_lite.splits import Split, Windows
 
 
@@ -59,6 +69,7 @@ class KnownDepth:
 
         From the position `cut` on every next item follows the rule: `cut` is the largest lag or the window's middle.
         """
+        check_seed(seed)
         sequences = draw_sequences(
             np.random.default_rng([self.seed, seed]), self.lags, self.rules, users_per_group or self.users_per_group,
             length=self.length + 1, noise=self.noise, shared_items=self.shared_items,
@@ -75,6 +86,7 @@ class KnownDepth:
         While the curriculum lasts no lag is longer than a bound that grows evenly to the largest of them: a net that
         has learnt to look 12 steps back has one step more to learn for 13, where 13 from nothing may never be found.
         """
+        check_whole("epoch", epoch, 0)
         if epoch >= self.curriculum_epochs:
             return self.draw(1000 + epoch)
         bound = max(self.lags) * epoch // self.curriculum_epochs
@@ -112,7 +124,18 @@ def draw_sequences(
 
     Returns:
         (users_per_group, group, length) int64 items, counted from 1.
+
+    Raises:
+        TypeError: if rng is no generator of NumPy's, or a size is no whole number.
+        ValueError: if rules and lags differ in their number of groups, noise is no probability, or a size is below 1.
     """
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {described(rng)}")
+    lags = whole_numbers("lags", lags, least=0)
+    if not isinstance(rules, np.ndarray) or rules.ndim != 2 or len(rules) != len(lags) or rules.dtype.kind not in "iu":
+        raise ValueError(f"rules must be whole numbers of shape ({len(lags)}, items_per_group), got {described(rules)}")
+    check_sizes(users_per_group=users_per_group, length=length)
+    check_number("noise", noise, least=0, most=1)
     groups, size = rules.shape
     sequences = np.empty((users_per_group, groups, length), dtype=np.int64)
     for group, lag in enumerate(lags):
@@ -152,18 +175,20 @@ def users_of_known_depth(
         seed: of everything; the same seed gives the same users.
 
     Raises:
+        TypeError: if a size, a lag or the seed is no whole number, or noise is no number.
         ValueError: if a lag does not fit into the window, noise is not a probability, or a size is below 1.
     """
-    if not lags or min(lags) < 0 or max(lags) >= length - 1:
+    check_sizes(users_per_group=users_per_group, length=length)
+    check_whole("items_per_group", items_per_group, 2)
+    check_whole("curriculum_epochs", curriculum_epochs, 0)
+    if test_users_per_group is not None:
+        check_sizes(test_users_per_group=test_users_per_group)
+    check_number("noise", noise, least=0, most=1)
+    check_flag("shared_items", shared_items)
+    check_seed(seed)
+    lags = whole_numbers("lags", lags, least=0)
+    if not lags or max(lags) >= length - 1:
         raise ValueError(f"lags must lie in 0 ... {length - 2} for windows of {length}, got {tuple(lags)}")
-    if not 0 <= noise <= 1:
-        raise ValueError(f"noise must lie in 0 ... 1, got {noise}")
-    if items_per_group < 2 or users_per_group < 1:
-        raise ValueError(f"need at least 2 items and 1 user per group, got {items_per_group} and {users_per_group}")
-    if curriculum_epochs < 0:
-        raise ValueError(f"curriculum_epochs must be at least 0, got {curriculum_epochs}")
-    if test_users_per_group is not None and test_users_per_group < 1:
-        raise ValueError(f"test_users_per_group must be at least 1, got {test_users_per_group}")
     rng = np.random.default_rng(seed)
     rules = np.stack([rng.permutation(items_per_group) for _ in lags])
     return KnownDepth(
@@ -187,6 +212,7 @@ class RunningProducts:
         seed: of everything.
 
     Raises:
+        TypeError: if a size or the seed is no whole number, or marker no number.
         ValueError: if marker is not a probability, or a size is below 1.
     """
 
@@ -198,13 +224,13 @@ class RunningProducts:
     num_items = 9
 
     def __post_init__(self) -> None:
-        if not 0 <= self.marker <= 1:
-            raise ValueError(f"marker must lie in 0 ... 1, got {self.marker}")
-        if self.length < 1 or self.users < 1:
-            raise ValueError(f"length and users must be at least 1, got {self.length} and {self.users}")
+        check_number("marker", self.marker, least=0, most=1)
+        check_sizes(length=self.length, users=self.users)
+        check_seed(self.seed)
 
     def draw(self, seed: int) -> Windows:
         """Draw fresh rows. The seed is joined to the data's own."""
+        check_seed(seed)
         rng = np.random.default_rng([self.seed, seed])
         steps = rng.integers(2, 4, size=(self.users, self.length))
         items = np.where(rng.random(steps.shape) < self.marker, 1, steps)
@@ -228,7 +254,15 @@ class RunningProducts:
 
 
 def steps_since_marker(items: Int[Tensor, "row time"]) -> Int[Tensor, "row time"]:
-    """How many items came after the last marker (item 1), 0 at a marker; each row begins with one."""
+    """How many items came after the last marker (item 1), 0 at a marker; each row begins with one.
+
+    Raises:
+        TypeError: if items are no tensor of whole numbers.
+        ValueError: if a row begins with another item.
+    """
+    check_rows(items)
+    if not (items[:, 0] == 1).all():
+        raise ValueError(f"each row must begin with a marker, item 1, got {items[items[:, 0] != 1, 0].tolist()[:3]}")
     place = torch.arange(items.shape[1])
     return place - torch.where(items == 1, place, 0).cummax(dim=1).values
 

@@ -20,10 +20,11 @@ from skiprec_lite.gate_losses import (
     straight_through_loss,
     whole_window,
 )
+from skiprec_lite.inputs import check_callable, check_has, check_number, check_seed, check_sizes, check_whole
 from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy, draw_negatives, with_output_layer
-from skiprec_lite.splits import Split, Windows
+from skiprec_lite.splits import Split, Windows, check_windows
 
 
 @dataclass
@@ -122,23 +123,27 @@ def fit(
         progress: show a progress bar.
 
     Raises:
-        ValueError: if a setting is out of range, or `pretrained` does not fit.
-        TypeError: if a sampled softmax is asked of a model without hidden states and an output layer.
+        TypeError: if an argument is of a wrong type, or a sampled softmax is asked of a model without hidden states and
+            an output layer.
+        ValueError: if a setting is out of range, model and split are made for different numbers of items, `pretrained`
+            does not fit, or the validation cases are of fewer than two users (the choice needs a standard error).
         FloatingPointError: if the loss stops being finite.
     """
-    counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "negatives": negatives}
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    not_negative = {
-        "cost": cost, "warmup_epochs": warmup_epochs, "ramp_epochs": ramp_epochs, "hold_epochs": hold_epochs,
-        "settle_epochs": settle_epochs,
-    }  # fmt: skip
-    for name, setting in not_negative.items():
-        if not (math.isfinite(setting) and setting >= 0):
-            raise ValueError(f"{name} must be finite and at least 0, got {setting}")
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(f"learning_rate must be finite and above 0, got {learning_rate}")
+    check_sizes(epochs=epochs, batch_size=batch_size, patience=patience, negatives=negatives)
+    for name, count in (
+        ("warmup_epochs", warmup_epochs), ("ramp_epochs", ramp_epochs), ("hold_epochs", hold_epochs),
+        ("settle_epochs", settle_epochs),
+    ):  # fmt: skip
+        check_whole(name, count, 0)
+    check_number("cost", cost, least=0)
+    check_number("weight_decay", weight_decay, least=0)
+    check_number("learning_rate", learning_rate, above=0)
+    check_seed(seed)
+    check_callable("gate_loss", gate_loss, "a function of model, batch and cost")
+    for name, function in (("fresh", fresh), ("after_epoch", after_epoch)):
+        if function is not None:
+            check_callable(name, function, "a function or None")
+    _check_model_and_split(model, split)
     readings = {"up to a cut": from_a_cut, "the whole window": whole_window}
     if policy_reads not in readings:
         raise ValueError(f"policy_reads must be 'up to a cut' or 'the whole window', got {policy_reads!r}")
@@ -157,10 +162,10 @@ def fit(
     elif policy_model and hold_epochs:
         first_candidate = max(first_candidate, hold_from)
     history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    train = split.train if fresh is None else fresh(0)
+    train = split.train if fresh is None else _checked(fresh(0), split)
     if len(train) == 0:
         raise ValueError("there is no window to train on")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     total = epochs * math.ceil(len(train) / batch_size)  # steps
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total) if anneal else None
     bar = tqdm(total=total, unit="step", disable=not progress)
@@ -169,7 +174,7 @@ def fit(
             torch.manual_seed(seed)
             for epoch in range(epochs):
                 if fresh is not None and epoch > 0:
-                    train = fresh(epoch)
+                    train = _checked(fresh(epoch), split)
                 steps = math.ceil(len(train) / batch_size)
                 losses = []
                 model.train()
@@ -292,7 +297,27 @@ def choose(front: list[_Candidate]) -> _Candidate:
     return min((c for c in front if as_good(c)), key=lambda c: (c.blocks, -c.ndcg.mean()))
 
 
+def _check_model_and_split(model: NextItemModel, split: Split) -> None:
+    check_has("model", model, "a backbone, an NFM or a SkipRec", "score_at", "parameters")
+    if not any(True for _ in model.parameters()):
+        raise TypeError(f"model must have parameters to train, a {type(model).__name__} only counts")
+    check_has("split", split, "a Split, such as leave_one_out gives", "train", "validation", "num_items")
+    embedding = getattr(getattr(model, "backbone", model), "embedding", None)
+    if embedding is not None and embedding.num_embeddings - 1 != split.num_items:
+        raise ValueError(f"the model is made for {embedding.num_embeddings - 1} items, the split has {split.num_items}")
+    check_windows("split.train", split.train, split.num_items)
+    check_windows("split.validation", split.validation, split.num_items)
+    if (users := len(split.validation.users.unique())) < 2:
+        raise ValueError(f"split.validation must hold at least two users to choose an epoch by, got {users}")
+
+
+def _checked(windows: Windows, split: Split) -> Windows:
+    check_windows("what fresh gives", windows, split.num_items)
+    return windows
+
+
 def _copy_backbone(pretrained: Backbone, model: NextItemModel) -> None:
+    check_has("pretrained", pretrained, "a trained backbone", "embedding", "sizes", "state_dict")
     target = model.backbone if isinstance(model, SkipRec) else model
     if not isinstance(target, Backbone):
         raise ValueError(f"a pre-trained backbone does not fit into a {type(model).__name__}")

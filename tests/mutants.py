@@ -192,8 +192,8 @@ OWN = (
         "one_hot = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(dim=-1, keepdim=True), 1.0)",
         "one_hot = (soft > 0.5).to(soft.dtype)",
     ),
-    Mutant("gumbel", "a temperature of 0 is let through", "tau > 0)", "tau >= 0)"),
-    Mutant("gumbel", "an infinite temperature is let through", "math.isfinite(tau) and ", ""),
+    Mutant("gumbel", "a temperature of 0 is let through", "above=0", "least=0"),
+    Mutant("gumbel", "an infinite temperature is let through", 'check_number("tau"', 'tau > 0 or check_number("tau"'),
     Mutant("gumbel", "NaN is let through", "torch.isnan(logits).any() or ", ""),
     Mutant("gumbel", "+inf is let through", " or (logits == math.inf).any()", ""),
     Mutant(

@@ -412,7 +412,7 @@ BLIND = (
         "training", "most blocks win among the equally good", "key=lambda c: (c.blocks, ", "key=lambda c: (-c.blocks, "
     ),
     Mutant("training", "two standard errors are as good", "return behind <= error", "return behind <= 2 * error"),
-    Mutant("training", "the same fresh windows in every epoch", "train = fresh(epoch)", "train = fresh(0)"),
+    Mutant("training", "the same fresh windows in every epoch", "fresh(epoch), split", "fresh(0), split"),
     Mutant("training", "weight decay is not passed on", "weight_decay=weight_decay)", "weight_decay=0.0)"),
     Mutant("training", "train mode at the end", "bar.close()\n    model.eval()", "bar.close()\n    model.train()"),
 )
@@ -618,7 +618,12 @@ OWN = (
     Mutant(
         "blocks", "a bias for each tap", "[:, :, kernel_size - 1 - tap])", "[:, :, kernel_size - 1 - tap], self.bias)"
     ),
-    Mutant("blocks", "equal dilations reach once", "sum(dilations)", "sum(set(dilations))"),
+    Mutant(
+        "blocks",
+        "equal dilations reach once",
+        'sum(whole_numbers("dilations", dilations))',
+        'sum({*whole_numbers("dilations", dilations)})',
+    ),
     Mutant(
         "blocks",
         "no ReLU after the second convolution",

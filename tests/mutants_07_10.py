@@ -82,7 +82,7 @@ BLIND = (
     Mutant(
         "policy",
         "the embedding has the policy's width whatever is asked for",
-        "width = embedding_channels or channels",
+        "width = channels if embedding_channels is None else embedding_channels",
         "width = channels",
     ),
     # --- skiprec ---
@@ -629,7 +629,12 @@ BLIND = (
         "[self.keep_rate, 1 - self.keep_rate])",
     ),
     Mutant("controls", "as a SkipRec: the policy reads the user", "policy.output.weight.zero_()", "pass"),
-    Mutant("controls", "a rate above 1 is let through", "0 <= keep_rate <= 1", "0 <= keep_rate"),
+    Mutant(
+        "controls",
+        "a rate above 1 is let through",
+        "keep_rate, least=0, most=1)\n        self",
+        "keep_rate, least=0)\n        self",
+    ),
     Mutant("controls", "the rarest pattern", "counts.argmax()", "counts.argmin()"),
     Mutant(
         "controls",
@@ -727,7 +732,7 @@ BLIND = (
     Mutant(
         "enumeration", "the pattern of all blocks is missing", "torch.arange(2**blocks)", "torch.arange(2**blocks - 1)"
     ),
-    Mutant("enumeration", "no blocks is a number of blocks", "1 <= blocks <= 12", "0 <= blocks <= 12"),
+    Mutant("enumeration", "no blocks is a number of blocks", "blocks, 1, 12", "blocks, 0, 12"),
     Mutant(
         "enumeration",
         "patterns are tried with dropout",
@@ -926,7 +931,7 @@ BLIND = (
         "pass",
     ),
     Mutant("training", "two stages: the backbone stays new", "target.load_state_dict(pretrained.state_dict())", "pass"),
-    Mutant("training", "who holds is a negative number of epochs", '"hold_epochs": hold_epochs,', ""),
+    Mutant("training", "who holds is a negative number of epochs", '("hold_epochs", hold_epochs),', ""),
     # --- blocks ---
     Mutant(
         "blocks",
@@ -1013,7 +1018,7 @@ BLIND = (
         "if mask is not None:  # a position always",
         "if mask is None and False:  # a position always",
     ),
-    Mutant("blocks", "attention: any number of heads", "if heads < 1 or channels % heads:", "if heads < 1:"),
+    Mutant("blocks", "attention: any number of heads", "if channels % heads:", "if channels % heads < 0:"),
     # --- backbones ---
     Mutant(
         "backbones",
@@ -1060,7 +1065,12 @@ BLIND = (
         "AttentionBlock(channels, heads)",
     ),
     Mutant("backbones", "SASRec: no dropout on the items", "return self.dropout(embedded * ", "return (embedded * "),
-    Mutant("backbones", "SASRec: no place for any item", "if max_length < 1:", "if max_length < 0:"),
+    Mutant(
+        "backbones",
+        "SASRec: no place for any item",
+        "check_sizes(num_blocks=num_blocks, max_length=max_length)",
+        "check_sizes(num_blocks=num_blocks)",
+    ),
 )
 
 # Drawn up together with the tests.
@@ -1231,7 +1241,9 @@ OWN = (
         "users_per_group, seed, curriculum_epochs, test_users_per_group",
         "users_per_group, seed, 0, test_users_per_group",
     ),
-    Mutant("synthetic", "less than nobody is tested", "test_users_per_group < 1:", "test_users_per_group < -9:"),
+    Mutant(
+        "synthetic", "less than nobody is tested", "test_users_per_group is not None:", "test_users_per_group is ...:"
+    ),
     # --- skiprec ---
     Mutant("skiprec", "a budget opens gates that the policy shut", " * (gap > 0)", ""),
     Mutant("skiprec", "a budget of one block more", "min(k, gap.shape[1])", "min(k + 1, gap.shape[1])"),
@@ -1290,7 +1302,12 @@ OWN = (
         "torch.rand(rows, 1) < full_share",
         "torch.rand(rows, 1) > full_share",
     ),
-    Mutant("controls", "a share above 1 is let through", "0 <= full_share <= 1", "0 <= full_share"),
+    Mutant(
+        "controls",
+        "a share above 1 is let through",
+        "full_share, least=0, most=1)\n        self",
+        "full_share, least=0)\n        self",
+    ),
     # --- gate_losses ---
     Mutant(
         "gate_losses",

@@ -1,0 +1,173 @@
+"""What the package asks of its input: each check raises one line that names the value and what would be right.
+
+A wrong type is a TypeError, a wrong value a ValueError. Every check is cheap, changes nothing and draws nothing.
+"""
+
+import math
+import reprlib
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_KINDS: dict[str, Callable[[torch.dtype], bool]] = {
+    "floating point numbers": lambda dtype: dtype.is_floating_point,
+    "whole numbers": lambda dtype: dtype in (torch.int64, torch.int32),  # what an embedding takes
+    "bools": lambda dtype: dtype == torch.bool,
+    "numbers": lambda dtype: not dtype.is_complex,
+}
+
+
+def described(value: object) -> str:
+    """Describe a value in a few words on one line: its type and its shape, or else its beginning."""
+    if isinstance(value, Tensor | np.ndarray):
+        kind = "tensor" if isinstance(value, Tensor) else "numpy array"
+        return f"a {kind} of {str(value.dtype).removeprefix('torch.')}, shape {tuple(value.shape)}"
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    said = " ".join(reprlib.repr(value).split())
+    return f"{type(value).__name__} {said if len(said) <= 80 else said[:79] + '…'}"
+
+
+def check_tensor(name: str, value: object, kind: str, *axes: str | int) -> None:
+    """Raise unless value is a tensor of such numbers and such axes; their contents are not looked at.
+
+    Args:
+        name: what the reader calls it.
+        value: what was given.
+        kind: "floating point numbers", "whole numbers", "bools" or "numbers".
+        axes: a name for an axis of any length, a number for one that must be as long, "..." first for any more; none
+            at all allow every shape.
+
+    Raises:
+        TypeError: if it is no tensor, or one of another kind of numbers.
+        ValueError: if it has another shape.
+    """
+    if not isinstance(value, Tensor) or not _KINDS[kind](value.dtype):
+        raise TypeError(f"{name} must be a tensor of {kind}, got {described(value)}")
+    if not axes:
+        return
+    own = axes[1:] if axes[0] == "..." else axes
+    right = value.dim() == len(own) or (own is not axes and value.dim() > len(own))
+    tail = value.shape[value.dim() - len(own) :] if right else ()
+    if not right or any(isinstance(axis, int) and axis != size for axis, size in zip(own, tail)):
+        wanted = ", ".join(map(str, axes)) + ("," if len(axes) == 1 else "")
+        raise ValueError(f"{name} must be of shape ({wanted}), got shape {tuple(value.shape)}")
+
+
+def check_rows(items: object) -> None:
+    """Raise unless items are a tensor of whole numbers (batch, time) with at least one position; contents aside."""
+    check_tensor("items", items, "whole numbers", "batch", "time")
+    if isinstance(items, Tensor) and items.shape[1] == 0:
+        raise ValueError(f"items must have at least one position, got shape {tuple(items.shape)}")
+
+
+def check_whole(name: str, value: object, least: int | None = 1, most: int | None = None) -> None:
+    """Raise TypeError unless value is a whole number, ValueError unless it lies between the bounds."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, got {described(value)}")
+    number = int(value)
+    if most is not None and not (least or 0) <= number <= most:
+        raise ValueError(f"{name} must lie in {least or 0} ... {most}, got {number}")
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+
+
+def check_sizes(**sizes: object) -> None:
+    """Raise unless each is a whole number of at least 1."""
+    for name, value in sizes.items():
+        check_whole(name, value)
+
+
+def check_seed(seed: object) -> None:
+    """Raise unless seed is a whole number that NumPy's generators and torch's take."""
+    check_whole("seed", seed, 0, 2**63 - 1)
+
+
+def check_number(
+    name: str, value: object, *, above: float | None = None, least: float | None = None, most: float | None = None
+) -> None:
+    """Raise TypeError unless value is a number, ValueError unless it is finite and within the bounds.
+
+    A tensor without axes counts as a number.
+    """
+    number: Any = value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not is_number:
+        raise TypeError(f"{name} must be a number, got {described(value)}")
+    if least is not None and most is not None:
+        right, wanted = least <= number <= most, f"must lie in {least} ... {most}"
+    elif least is not None:
+        right, wanted = number >= least, f"must be a finite number of at least {least}"
+    elif above is not None:
+        right, wanted = number > above, f"must be a finite number above {above}"
+    else:
+        right, wanted = True, "must be a finite number"
+    if not (right and math.isfinite(number)):
+        raise ValueError(f"{name} {wanted}, got {number}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise TypeError unless value is True or False: any other string, "no" included, would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {described(value)}")
+
+
+def check_has(name: str, value: object, wanted: str, *attributes: str) -> None:
+    """Raise TypeError unless value is an object with these attributes, as what is wanted has them."""
+    if isinstance(value, type) or not all(hasattr(value, attribute) for attribute in attributes):
+        raise TypeError(f"{name} must be {wanted}, got {described(value)}")
+
+
+def check_callable(name: str, value: object, wanted: str) -> None:
+    """Raise TypeError unless value can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be {wanted}, got {described(value)}")
+
+
+def check_generator(generator: object) -> None:
+    """Raise TypeError unless it is torch's source of randomness, or None."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator or None, got {described(generator)}")
+
+
+def whole_numbers(name: str, values: object, least: int = 1, *, each: str = "") -> list[int]:
+    """Return the values as a list; `each` is what one of them is called.
+
+    Raises:
+        TypeError: if they are not a row of whole numbers.
+        ValueError: if one is below `least`.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a row of whole numbers, such as (1, 4), got {described(values)}")
+    found = [value.item() if isinstance(value, Tensor) and value.dim() == 0 else value for value in values]
+    for value in found:
+        check_whole(each or f"each of {name}", value, least)
+    return [int(value) for value in found]
+
+
+def item_row(name: str, values: object) -> np.ndarray:
+    """Return a sequence of items as an int64 array; their range is not looked at.
+
+    Raises:
+        TypeError: if it is anything but a flat row of whole numbers: 2.5 would be cut to 2, a text is no index.
+    """
+    try:
+        row = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # rows of different lengths; a tensor that numpy cannot hold
+        row = np.asarray(None)
+    if row.ndim != 1 or isinstance(values, str | bytes) or (row.dtype.kind not in "iu" and len(row)):
+        raise TypeError(f"{name} must be a row of whole numbers, got {described(values)}")
+    row = np.ascontiguousarray(row, dtype=np.int64)  # torch takes no view that runs backwards
+    return row if row.flags.writeable else row.copy()  # nor one, without a warning, that nobody may write to
+
+
+def check_no_nan(name: str, values: Tensor) -> None:
+    """Raise ValueError if one of the values is NaN."""
+    if torch.isnan(values).any():
+        raise ValueError(f"{name} must not hold NaN, got {int(torch.isnan(values).sum())} among {values.numel()}")
