@@ -284,7 +284,7 @@ def test_a_catalogue_of_ordinary_size_is_scored_in_batches_of_128_rows(monkeypat
     for first in (40, 0):
         targets = items.masked_fill(torch.arange(50) < first, 0)
         cases = Windows(items, targets, torch.full((300,), first), torch.arange(300))
-        rank_cases(Constant(1682, channels=1, dilations=()), cases)
+        rank_cases(Constant(1682, channels=1, dilations=(1,)), cases)
     assert rows == [128, 128, 44] * 2
 
 
