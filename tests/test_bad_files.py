@@ -136,6 +136,7 @@ MISTAKES = [
     pytest.param(f"{TRAIN} --blocks -1", "-1", id="minus one block"),
     pytest.param(f"{TRAIN} --channels 0", "0", id="no channel"),
     pytest.param(f"{TRAIN} --channels -4", "-4", id="negative channels"),
+    pytest.param(f"{TRAIN} --channels 1000000000000", "allocate", id="more channels than memory"),
     pytest.param(f"{TRAIN} --seed -1", "got -1", id="negative seed"),
     pytest.param(f"{TRAIN} --softmax sampled --negatives 0", "negatives must be at least 1, got 0", id="no negative"),
     pytest.param("evaluate --data small.csv --model nowhere.safetensors", "no such file", id="no weights"),
