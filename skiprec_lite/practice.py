@@ -175,6 +175,11 @@ def _stub(solution: ast.FunctionDef | ast.ClassDef, check: Check) -> str:
 def _empty(stub: ast.FunctionDef | ast.ClassDef, reference: Any) -> None:
     text = re.sub(r"\s*Built in lessons? [^.]*\.", "", inspect.getdoc(reference) or "") if reference else ""
     text = re.sub(r"\n\nRaises:(\n +.*)+", "", text)  # an exercise is about the idea, not about bad input
+    if isinstance(stub, ast.FunctionDef):  # a later lesson may have added arguments
+        own_arguments = {argument.arg for argument in ast.walk(stub.args) if isinstance(argument, ast.arg)}
+        text = re.sub(
+            r"\n    \*{0,2}(\w+): .*(\n     +.*)*", lambda m: m.group() if m.group(1) in own_arguments else "", text
+        )
     own = reference is not None and (getattr(reference, "__doc__", None) or "")
     indented = textwrap.indent(text, " " * (4 + stub.col_offset)).strip()
     closing = "\n" + " " * (4 + stub.col_offset) if "\n" in indented else ""

@@ -123,14 +123,14 @@ def _mistaken(logits: Tensor, tau: float, **steps: object) -> Tensor:
 check_gumbel_softmax = Check(
     part="gumbel.gumbel_softmax",
     task="Perturb the logits with Gumbel noise, then take a softmax at temperature tau over the last axis. "
-    "It must not overflow at a tiny tau. With `hard=True` (lesson 03) the value is exactly one-hot, and the gradient "
-    "is the soft sample's.",
+    "It must not overflow at a tiny tau. Lesson 03 adds a parameter: with `hard=True` the value is exactly one-hot, "
+    "and the gradient is the soft sample's; a function without it is checked without it.",
     hints=(
         "Gumbel-max takes an argmax of logits + noise. Replace the argmax by something that has a slope.",
         "tau divides the *perturbed* logits, noise included. A softmax does not change if you take one number away "
         "from all entries of a row: take the largest, so that nothing overflows.",
-        "Hard (lesson 03): you want hard's value and soft's gradient. Add to the one a difference that is a constant "
-        "for autograd (`detach`). Choose by the perturbed logits: at a large tau the softmax can tie.",
+        "For `hard` (lesson 03): you want hard's value and soft's gradient. Add to the one a difference that is a "
+        "constant for autograd (`detach`). Choose by the perturbed logits: at a large tau the softmax can tie.",
     ),
     body=_gumbel_softmax,
     minutes=15,
