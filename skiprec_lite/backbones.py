@@ -216,8 +216,6 @@ class NextItNet(Backbone):
         check_flag("tied", tied)
         check_sizes(kernel_size=kernel_size)
         dilations = whole_numbers("dilations", dilations)
-        if not dilations:
-            raise ValueError("dilations must hold at least one, such as (1, 4), got none")
         self.sizes = {
             "num_items": num_items, "channels": channels, "dilations": dilations, "kernel_size": kernel_size,
             "rezero": rezero, "dropout": dropout, "embedding_dropout": embedding_dropout, "tied": tied,

@@ -1129,7 +1129,7 @@ OWN = (
         "torch.randperm(_num_items(with_output_layer(model)))[:number]",
         "torch.arange(n := _num_items(with_output_layer(model))).roll(int(torch.randint(n, ())))[:number]",
     ),
-    Mutant("softmax", "no item may be drawn", "if number < 1:", "if number < 0:"),
+    Mutant("softmax", "no item may be drawn", "check_sizes(number=number)", "check_sizes(number=number + 1)"),
     Mutant("softmax", "only a backbone itself", 'getattr(model, "backbone", model)', "model"),
     # --- splits ---
     Mutant("splits", "rows lose the negatives of their batch", "seen, self.negatives)", "seen)"),
@@ -1188,7 +1188,7 @@ OWN = (
     ),
     Mutant("training", "the warm-up scores all items", "if batch.negatives is not None:", "if False:"),
     Mutant("training", "any name of a softmax", 'if softmax not in ("full", "sampled"):', "if False:"),
-    Mutant("training", "any number of negatives", ', "negatives": negatives}', "}"),
+    Mutant("training", "any number of negatives", ", negatives=negatives)", ")"),
     Mutant(
         "training",
         "the policy learns nothing while the gates are held",

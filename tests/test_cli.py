@@ -109,8 +109,11 @@ def test_experiment_check_runs_its_smallest_row_again(capsys: pytest.CaptureFixt
     assert found["found"] == pytest.approx(found["in the table"], abs=1e-3)
 
 
-def test_bench_times_an_epoch_and_both_ways_of_inference(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("bench", "--repeats", 1, "--json") == 0
+def test_bench_times_an_epoch_and_both_ways_of_inference(
+    small: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run("bench", "--data", small, "--model", weights, "--repeats", 1, "--json") == 0
     found = answer(capsys)
     assert found["epoch seconds"] > 0
     for batch in (1, 32, 256):
