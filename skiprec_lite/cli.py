@@ -36,10 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         found = options.run(options)
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except (MemoryError, RuntimeError) as error:  # torch's way to say that memory is not enough
+    except (ValueError, TypeError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
+        # A RuntimeError is torch's way to say that memory is not enough; Python's says nothing.
         print(f"error: {' '.join(str(error).split()) or 'not enough memory'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -436,7 +434,7 @@ def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
             f"{path.name}: these weights know {backbone.sizes['num_items']} items, the data has {data.num_items}; "
             f"choose others with --model"
         )
-    if known.get("items", _fingerprint(data)) != _fingerprint(data):
+    if "items" in known and known["items"] != _fingerprint(data):
         raise ValueError(
             f"{path.name}: trained on other items than those of {data.name}, on {known.get('data')}; "
             f"choose others with --model"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from skiprec_lite import downloads, movielens
@@ -49,12 +48,8 @@ def known(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     archive = replace(downloads.ARCHIVES[name], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setitem(downloads.ARCHIVES, name, archive)
     if name == "100k":
-        monkeypatch.setattr(downloads, "RATINGS_SHA256", ratings_hash(movielens.read_100k(path)[0]))
+        monkeypatch.setattr(downloads, "RATINGS_SHA256", downloads._hash_of_columns(movielens.read_100k(path)[0]))
     return path
-
-
-def ratings_hash(ratings: pd.DataFrame) -> str:
-    return hashlib.sha256(ratings.to_numpy().astype("<i8").tobytes()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -30,13 +30,6 @@ class _NoMultinomial(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@contextlib.contextmanager
-def nothing_ready_made(part: str) -> Iterator[None]:
-    """Block the package's version of this part, torch's Gumbel-Softmax and torch.multinomial."""
-    with grading.blocking(f"skiprec_lite.{part}", *READY_MADE), _NoMultinomial():
-        yield
-
-
 def judge(part: str, answer: Any, body: Callable[[Any], None] | None = None, *, seeds: int = 3) -> None:
     """Judge an answer with a fresh check and hidden seeds, while nothing ready-made can be called.
 
@@ -49,12 +42,8 @@ def judge(part: str, answer: Any, body: Callable[[Any], None] | None = None, *, 
     Raises:
         grading.NotPassed: with the line that the check would have printed.
     """
-    with grading.fresh_package() as checks:
-        check = checks.CHECKS[part]
-        check = dataclasses.replace(check, course=check.reference, body=body or check.body)
-    # The fresh package is out of reach again: what an answer imports while it runs is the blocked one.
-    with nothing_ready_made(part):
-        grading.with_hidden_seeds(check, answer, seeds)
+    with _NoMultinomial():
+        grading.check(part, answer, seeds=seeds, blocked=READY_MADE, body=body)
 
 
 # --- 1 to 3: the first cell of each exercise asks for less than the second ---

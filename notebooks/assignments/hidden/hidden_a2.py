@@ -3,10 +3,7 @@
 Whole exercises are judged by `grading.check`; what stands here gives the partial credit.
 """
 
-import importlib
 from collections.abc import Callable
-from functools import cache
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import grading
@@ -106,7 +103,7 @@ def without_a_mask(trial: Any) -> None:
 
 def _same_module(trial: Any, *sizes: int, inputs: Tensor, **options: bool) -> None:
     """Values of the answer's module and the package's, with the same random parameters."""
-    fill = _fresh("checks.lesson_05").fill
+    fill = grading.fresh("checks.lesson_05").fill
     make = lambda of: of(*sizes, **options)
     trial.same_results(lambda of: lambda x: fill(trial, make(of), make(trial.reference))(x), inputs)
 
@@ -146,16 +143,9 @@ def check(name: str, answer: Any, *, seeds: int = 3) -> None:
     """
     part, body, blocked = PARTS[name]
     module, function = part.split(".")
-    judge = _fresh("checks").Check(part=part, course=getattr(_fresh(module), function), task="", hints=(), body=body)
+    judge = grading.fresh("checks").Check(part=part, course=getattr(grading.fresh(module), function), task="", hints=(), body=body)
     with grading.blocking(f"skiprec_lite.{part}", *blocked):  # also what an answer imports while it runs
         grading.with_hidden_seeds(judge, answer, seeds)
-
-
-@cache
-def _fresh(module: str) -> ModuleType:
-    """A module of the package as it stands in its file, whatever a student's cell has patched."""
-    with grading.fresh_package():
-        return importlib.import_module(f"skiprec_lite.{module}")
 
 
 def leave_one_out(answer: Any) -> None:
@@ -173,7 +163,7 @@ def leave_one_out(answer: Any) -> None:
 def _log(users: list[int], items: list[int], times: list[int]) -> Any:
     table = pd.DataFrame({"user": users, "item": items, "timestamp": times})
     names = tuple(map(str, range(1, max(items) + 1)))
-    return _fresh("datasets").Interactions(table, tuple(map(str, range(max(users) + 1))), names, names)
+    return grading.fresh("datasets").Interactions(table, tuple(map(str, range(max(users) + 1))), names, names)
 
 
 def _made_up(trial: Any) -> tuple[Any, list[list[int]]]:
