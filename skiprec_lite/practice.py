@@ -1,8 +1,8 @@
 """Practice copies: a lesson in which the parts that it builds are left for the reader to write.
 
 The tag `builds:module.name`, which guards that lesson and package agree, makes the exercise as well: there is no second
-set of files. A copy holds nothing of the solution; its later cells go on with the package's version of what is not
-written yet.
+set of files. A copy holds nothing of the solution; its later cells go on with the lesson's own version of what is not
+written yet, since they were written for that one.
 """
 
 import ast
@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from skiprec_lite.checks import CHECKS, Check, Outcome, Verdict
 
 LESSONS = Path(__file__).resolve().parent.parent / "notebooks"
 SECONDS = 30  # for one exercise, before `progress` gives up on it
+_IMPORTS = "from skiprec_lite import checks, practice  # checks of what you write, and what stands in for it until then"
 TELLING = 28  # a line of a solution with so many characters (blanks aside) would give it away
 
 
@@ -84,14 +86,35 @@ def practice_copy(lesson: nbformat.NotebookNode, stem: str) -> nbformat.Notebook
     for index, cell in enumerate(lesson.cells):
         if cell.cell_type == "code" and len(cells) == index + 1:  # the first code cell, the lesson's imports
             cells.append(_without_output(cell))
-            cells.append(_code("from skiprec_lite import checks  # of what you write", "practice-checks"))
+            cells.append(_code(_IMPORTS, "practice-checks"))
         elif _parts(cell):
-            cells += _exercise(cell, _picture_after(lesson.cells[index + 1 :]))
+            cells += _exercise(cell, _picture_after(lesson.cells[index + 1 :]), stem)
         else:
             cells.append(_without_output(cell))
     book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": lesson.metadata.kernelspec})
     nbformat.validate(book)
     return book
+
+
+def of_lesson(stem: str, name: str) -> Any:
+    """A function or class as a lesson's own cell defines it, in the namespace of the notebook that asks.
+
+    Args:
+        stem: the lesson's file name without its ending, "04_next_item".
+        name: what the cell defines.
+
+    Raises:
+        FileNotFoundError: if the lesson is not beside the package.
+        ValueError: if it builds nothing of this name.
+    """
+    path = LESSONS / f"{stem}.ipynb"
+    found = [d for cell in _read(path).cells for d in _definitions(cell).values() if d.name == name]
+    if not found:
+        raise ValueError(f"lesson {stem} builds no {name!r}")
+    defined: dict[str, Any] = {}
+    # The notebook's names are looked up when they are used, and what it calls `name` itself is left alone.
+    exec(compile(ast.Module([found[0]], []), path.name, "exec"), vars(sys.modules["__main__"]), defined)
+    return defined[name]
 
 
 def leaks(copy: nbformat.NotebookNode, lesson: nbformat.NotebookNode) -> list[tuple[str, str]]:
@@ -136,7 +159,7 @@ def progress(folder: Path, *, seconds: float = SECONDS) -> list[Progress]:
 # --- an exercise's cells ---
 
 
-def _exercise(cell: nbformat.NotebookNode, picture: Any) -> Iterator[nbformat.NotebookNode]:
+def _exercise(cell: nbformat.NotebookNode, picture: Any, stem: str) -> Iterator[nbformat.NotebookNode]:
     """What a `builds:` cell becomes: task, stubs, checks, hints, a right answer's picture, and what else it defines."""
     definitions = _definitions(cell)
     checks = [CHECKS[part] for part in _parts(cell) if part.split(".")[-1] in definitions]
@@ -147,7 +170,7 @@ def _exercise(cell: nbformat.NotebookNode, picture: Any) -> Iterator[nbformat.No
         yield _code(_segments(cell, before), f"{cell.id}-before")
     yield _markdown([_task(check, definitions[check.name]) for check in checks], f"{cell.id}-task")
     yield _code("\n\n\n".join(_stub(definitions[c.name], c) for c in checks), cell.id, tags=list(cell.metadata.tags))
-    yield _code("\n".join(_check_and_go_on(check) for check in checks), f"{cell.id}-check")
+    yield _code("\n".join(_check_and_go_on(check, stem) for check in checks), f"{cell.id}-check")
     yield _markdown([_hints(check) for check in checks], f"{cell.id}-hints")
     if picture:
         yield _target(picture, f"{cell.id}-target")
@@ -196,10 +219,10 @@ def _empty(stub: ast.FunctionDef | ast.ClassDef, reference: Any) -> None:
     stub.body = body
 
 
-def _check_and_go_on(check: Check) -> str:
-    call = f"checks.check_{check.name.lstrip('_')}"
-    why = "# yours once it passes, until then the course's"
-    return f"{call}({check.name})\n{check.name} = {call}.go_on({check.name})  {why}"
+def _check_and_go_on(check: Check, stem: str) -> str:
+    call, name = f"checks.check_{check.name.lstrip('_')}", check.name
+    why = "# From here on: yours once it passes, until then the lesson's."
+    return f'{call}({name})\n{why}\n{name} = {call}.go_on({name}, practice.of_lesson("{stem}", "{name}"))'
 
 
 def _hints(check: Check) -> str:
@@ -232,8 +255,8 @@ def _picture_after(cells: list[nbformat.NotebookNode]) -> Any:
 def _note(stem: str) -> nbformat.NotebookNode:
     text = f"""> **Practice copy of lesson {stem}.** Where the lesson shows how a part is built, you build it. Below
 > each of your cells a check says *not yet*, *passed*, *failed* and why, or *raised*; hints are folded. You can run the
-> whole notebook at any time: what you have not written yet comes from the course's package. The solutions are in the
-> lesson. How far you are: `python -m skiprec_lite progress FOLDER`."""
+> whole notebook at any time: what you have not written yet comes from the lesson, where the solutions are. How far you
+> are: `python -m skiprec_lite progress FOLDER`."""
     return _markdown([text], "practice-note")
 
 

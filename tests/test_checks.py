@@ -18,7 +18,7 @@ from answers_09 import ANSWERS_09
 from answers_10 import ANSWERS_10
 from test_lesson_equals_package import LESSONS, built_in
 
-from skiprec_lite import checks
+from skiprec_lite import checks, practice
 from skiprec_lite.checks import CHECKS, NotPassed, Outcome, Verdict
 
 pytestmark = pytest.mark.usefixtures("untyped")
@@ -98,7 +98,7 @@ def test_what_is_no_function_fails_and_says_so(part: str, answer: object) -> Non
 
 def test_a_check_prints_its_outcome_and_hints_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
     check = checks.check_gumbel_max
-    assert check(CHECKS["gumbel.gumbel_max"].reference) is None
+    assert check(wrapped_gumbel_max) is None
     check(not_written)
     check(lambda logits, *, generator=None: logits.argmax(dim=-1))
     check(lambda logits, *, generator=None: 1 / 0)
@@ -132,18 +132,37 @@ def test_a_graded_check_raises_one_line_and_says_how_many_tests_are_hidden(capsy
     with pytest.raises(NotPassed, match="○ gumbel_max: not yet") as raised:
         check.require(not_written)
     assert raised.value._render_traceback_() == ["○ gumbel_max: not yet"]
-    check.require(check.reference, hidden=2)
-    check.require(check.reference, hidden=1)
+    check.require(wrapped_gumbel_max, hidden=2)
+    check.require(wrapped_gumbel_max, hidden=1)
     assert capsys.readouterr().out.splitlines() == [
         "✔ gumbel_max: all visible checks passed; 2 more are hidden",
         "✔ gumbel_max: all visible checks passed; 1 more is hidden",
     ]
-    assert check.go_on(not_written) is check.reference
 
-    def mine(logits: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
-        return check.reference(logits, generator=generator)
 
-    assert check.go_on(mine) is mine
+def wrapped_gumbel_max(logits: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    return checks.check_gumbel_max.reference(logits, generator=generator)
+
+
+@pytest.mark.parametrize("lesson_s", [False, True])
+def test_what_stands_in_for_an_answer_is_named_and_not_judged(
+    lesson_s: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A check cell that is run twice meets, the second time, what the first run put in the answer's place."""
+    check = checks.check_gumbel_max
+    instead = practice.of_lesson("01_gumbel", "gumbel_max") if lesson_s else None
+    put_there = check.go_on(not_written, instead)
+    assert put_there is (instead if lesson_s else check.reference)
+    line = "○ gumbel_max: this is the course's version, which stands in for yours: run your cell again"
+    check(put_there)
+    assert capsys.readouterr().out == f"{line}\n"
+    with pytest.raises(NotPassed, match=line):
+        check.require(put_there, hidden=2)
+    assert check.go_on(put_there, instead) is put_there
+
+
+def test_an_answer_that_passes_is_gone_on_with() -> None:
+    assert checks.check_gumbel_max.go_on(wrapped_gumbel_max) is wrapped_gumbel_max
 
 
 def test_an_argument_that_an_answer_changes_is_named() -> None:

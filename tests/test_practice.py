@@ -14,8 +14,8 @@ from skiprec_lite.checks import CHECKS, Outcome
 
 pytestmark = pytest.mark.usefixtures("untyped")
 WITH_EXERCISES = [p for p in sorted(practice.LESSONS.glob("[0-9][0-9]_*.ipynb")) if '"builds:' in p.read_text("utf-8")]
-# Each run on every test run: a short lesson and one that trains; the rest with -m classroom.
-RUN_ALWAYS = ("02", "05")
+# Solved and run on every test run: a short lesson and one that trains; the rest with -m classroom.
+SOLVED_ALWAYS = ("02", "05")
 
 
 def copy_of(path: Path) -> nbformat.NotebookNode:
@@ -91,21 +91,33 @@ def check_outputs(copy: nbformat.NotebookNode) -> list[str]:
     return ["".join(o.text for o in cell.outputs) for cell in checks]
 
 
-RUNS = [
-    pytest.param(path, id=path.stem, marks=() if path.name.startswith(RUN_ALWAYS) else pytest.mark.classroom)
-    for path in WITH_EXERCISES
-]
+def twice(copy: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Each check cell a second time, as a learner runs it who wants to read the message again."""
+    for check in [cell for cell in copy.cells if cell.id.endswith("-check")]:
+        again = nbformat.v4.new_code_cell(check.source, id=f"{check.id}-again")
+        copy.cells.insert(copy.cells.index(check) + 1, again)
+    return copy
 
 
-@pytest.mark.parametrize("path", RUNS)
-def test_an_untouched_copy_runs_and_says_not_yet(path: Path) -> None:
-    found = check_outputs(copy_of(path))
-    lines = [line for output in found for line in output.splitlines()]
+@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda p: p.stem)
+def test_an_untouched_copy_runs_and_says_not_yet_and_never_passed(path: Path) -> None:
+    copy = twice(copy_of(path))
+    lines = [line for output in check_outputs(copy) for line in output.splitlines()]
     assert lines
-    assert all(re.fullmatch(r"○ \w+: not yet", line) for line in lines), found
+    assert all(re.fullmatch(r"○ \w+: not yet", line) for line in lines), lines
+    again = [o.text for cell in copy.cells if cell.id.endswith("-check-again") for o in cell.outputs]
+    lines = "".join(again).splitlines()
+    assert lines
+    assert all(re.fullmatch(r"○ \w+: this is the course's version.*: run your cell again", x) for x in lines), lines
 
 
-@pytest.mark.parametrize("path", RUNS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.name.startswith(SOLVED_ALWAYS) else pytest.mark.classroom)
+        for path in WITH_EXERCISES
+    ],
+)
 def test_with_the_solutions_put_back_it_passes(path: Path) -> None:
     found = check_outputs(solved(copy_of(path), practice._read(path)))
     lines = [line for output in found for line in output.splitlines()]
@@ -196,6 +208,16 @@ def test_progress_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"02_temperature +gumbel_softmax +○ not yet\n0 of 1 exercises pass", capsys.readouterr().out)
     assert cli.main(["progress", str(tmp_path / "nowhere")]) == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_what_stands_in_is_the_lesson_s_own_cell_and_defined_once() -> None:
+    for path in WITH_EXERCISES:
+        names = [name for cell in practice._read(path).cells for name in practice._definitions(cell)]
+        assert len(names) == len(set(names)), path.stem
+    with pytest.raises(ValueError, match="lesson 02_temperature builds no 'sample_gumbel'"):
+        practice.of_lesson("02_temperature", "sample_gumbel")
+    with pytest.raises(FileNotFoundError):
+        practice.of_lesson("99_nothing", "sample_gumbel")
 
 
 def test_there_is_a_check_for_every_exercise_and_no_other() -> None:
