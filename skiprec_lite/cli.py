@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import statistics
 import sys
 import time
@@ -103,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     added = verb("evaluate", _evaluate, "Judge trained weights on held-out items.")
     reads_data(added)
     reads_model(added)
-    added.add_argument("--protocol", choices=sorted(runs.PROTOCOLS), default="last_n", help="what is held out")
+    added.add_argument(
+        "--protocol", choices=sorted(runs.PROTOCOLS), help="what is held out (default: what was so in training)"
+    )
     added.add_argument("--exclude-seen", action="store_true", help="take a user's own past out of the ranking")
 
     added = verb("recommend", _recommend, "Show a user's last films, what to watch next, and the blocks kept for them.")
@@ -184,6 +187,8 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         output.parent.mkdir(parents=True)
     if output.is_dir():
         raise IsADirectoryError(f"--output must be a file, got the folder {output}")
+    if not os.access(output.parent, os.W_OK):
+        raise PermissionError(f"nothing can be written to the folder {output.parent}: name another file with --output")
     if not options.json:
         what = "NextItNet+" if options.full_depth else "SkipRec"
         rows, width = split.train.items.shape
@@ -194,25 +199,32 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         negatives=options.negatives, **run.training,
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    found = _judge(model, split) | {"epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped}
-    found["behind_best"] = {e: [round(x, 5) for x in b] for e, b in list(history.behind_best.items())[-3:]}
-    checkpoints.save(
-        model, output, command=" ".join(sys.argv[1:]), seed=options.seed, metric=found["ndcg@10"],
-        data=data.name, items=_fingerprint(data),
-    )  # fmt: skip
-    found |= {"seconds": round(seconds, 1), "weights": str(output)}
+    known = {
+        "command": " ".join(sys.argv[1:]), "seed": options.seed, "data": data.name, "items": _fingerprint(data),
+        "protocol": options.protocol, "trained on": runs.trained_on(split),
+    }  # fmt: skip
+    checkpoints.save(model, output, **known)  # before they are judged: that may be stopped, or memory not be enough
+    behind_best = {e: [round(x, 5) for x in b] for e, b in list(history.behind_best.items())[-3:]}
     if not options.json:
-        _print_quality(found)
         print(
-            f"{'trained for':<26}{seconds:.0f} s, {found['epochs']} epochs, "
+            f"{'trained for':<26}{seconds:.0f} s, {len(history.epochs)} epochs, "
             f"epoch {history.chosen} kept ({history.stopped})"
         )
         if history.note:
             print(history.note)
-        elif found["behind_best"]:
-            behind = ", ".join(f"{below:.4f} ± {error:.4f}" for below, error in found["behind_best"].values())
+        elif behind_best:
+            behind = ", ".join(f"{below:.4f} ± {error:.4f}" for below, error in behind_best.values())
             print(f"{'last epochs':<26}{behind} behind the best one on validation")
-        print(f"{'weights':<26}{output}\n")
+        print(f"{'weights':<26}{output}")
+    found = _judge(model, split) | {"protocol": options.protocol}
+    checkpoints.save(model, output, **known, metric=found["ndcg@10"])
+    found |= {
+        "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
+        "behind_best": behind_best, "seconds": round(seconds, 1), "weights": str(output),
+    }  # fmt: skip
+    if not options.json:
+        _print_quality(found)
+        print()
         _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
         print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {OPEN_THE_COURSE}")
     return found
@@ -221,11 +233,39 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     data = _interactions(options.data)
     model = _load(options.model, data)
-    split = runs.PROTOCOLS[options.protocol](data)
-    found = _judge(model, split, exclude_seen=options.exclude_seen)
+    protocol, split = _held_out(_weights(options.model), options.protocol, data)
+    found = _judge(model, split, exclude_seen=options.exclude_seen) | {"protocol": protocol}
     if not options.json:
-        _print_quality(found)
+        _print_quality(found, exclude_seen=options.exclude_seen)
     return found
+
+
+def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, Split]:
+    """The split that some weights were trained on: under any other they would be judged on what they have seen."""
+    known = checkpoints.notes(path)
+    protocol = known.get("protocol", asked)
+    if protocol is None:
+        raise ValueError(
+            f"{path.name}: nothing in it says what was held out when it was trained; "
+            f"say so with --protocol {' or '.join(sorted(runs.PROTOCOLS))}"
+        )
+    if asked not in (None, protocol):
+        raise ValueError(
+            f"{path.name}: trained under the protocol {protocol}, which trains on some of what {asked} holds out, or "
+            f"the reverse; leave --protocol out, or choose other weights with --model"
+        )
+    if protocol not in runs.PROTOCOLS:
+        raise ValueError(
+            f"{path.name}: trained under {protocol!r}, which holds nothing out of {data.name}; "
+            f"choose other weights with --model"
+        )
+    split = runs.PROTOCOLS[protocol](data)
+    if known.get("trained on", runs.trained_on(split)) != runs.trained_on(split):
+        raise ValueError(
+            f"{path.name}: trained on other rows than those that {protocol} makes of {data.name} now, so what is held "
+            f"out here may have been trained on; choose other weights with --model, or train again"
+        )
+    return protocol, split
 
 
 def _judge(model: Backbone | SkipRec, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
@@ -249,8 +289,9 @@ def _judge(model: Backbone | SkipRec, split: Split, *, exclude_seen: bool = Fals
     return found
 
 
-def _print_quality(found: dict[str, Any]) -> None:
-    print("\nOn held-out items (all items ranked):")
+def _print_quality(found: dict[str, Any], *, exclude_seen: bool = False) -> None:
+    ranked = "items that the user has not met" if exclude_seen else "all items"
+    print(f"\nOn held-out items ({found['protocol']}, {ranked} ranked):")
     for k in (5, 10, 20):
         print(
             f"{f'NDCG@{k} / HR@{k} / MRR@{k}':<26}"
@@ -264,7 +305,8 @@ def _print_quality(found: dict[str, Any]) -> None:
         )
     if "blocks" in found:
         print(
-            f"{'gates sampled':<26}{found['sampled ndcg@10']:.4f} (NDCG@10 as published; the rest: the likelier choice)"
+            f"{'gates sampled':<26}{found['sampled ndcg@10']:.4f} "
+            "(NDCG@10 as in the published code; the rest: the likelier choice)"
         )
         print(f"{'blocks kept':<26}{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
         print(
@@ -288,12 +330,14 @@ def _show_user(
     quiet: bool = False,
 ) -> dict[str, Any]:
     history = user_sequences(data)[data.user_index(user_id)]
-    items, scores = recommend(model, [history], k, exclude_seen=exclude_seen)
+    left = data.num_items - len(set(history)) if exclude_seen else data.num_items
     found: dict[str, Any] = {
-        "user": str(user_id),
-        "history": [data.title(int(i)) for i in history[-5:]],
-        "recommended": [[data.title(i), round(s, 3)] for i, s in zip(items[0].tolist(), scores[0].tolist())],
-    }
+        "user": str(user_id), "history": [data.title(int(i)) for i in history[-5:]], "recommended": []
+    }  # fmt: skip
+    if left:
+        items, scores = recommend(model, [history], min(k, left), exclude_seen=exclude_seen)
+        pairs = zip(items[0].tolist(), scores[0].tolist())
+        found["recommended"] = [[data.title(item), round(score, 3)] for item, score in pairs]
     if isinstance(model, SkipRec):
         with torch.no_grad():
             gates = model.gates(pad_left([history], 50), sample=False)[0]
@@ -309,6 +353,8 @@ def _show_user(
     print("Next, perhaps (what the user has met is left out):" if exclude_seen else "Next, perhaps:")
     for title, score in found["recommended"]:
         print(f"    {score:7.2f}  {title}")
+    if left < k:
+        print(f"    ({left or 'nothing'} left of {data.num_items} items: {k} were asked for)")
     return found
 
 

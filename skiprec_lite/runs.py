@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -162,6 +163,7 @@ class Outcome:
         history: its epochs.
         groups: what `watch_groups` saw after each epoch, for a SkipRec on synthetic users.
         model: the trained model.
+        trained_on: what stands for its training items (see the function of this name).
     """
 
     row: dict[str, Any]
@@ -169,6 +171,7 @@ class Outcome:
     history: History
     groups: list[dict[str, Any]]
     model: NextItemModel
+    trained_on: str
 
 
 def build(run: Run, split: Split) -> NextItemModel:
@@ -284,7 +287,7 @@ def execute(
         "weights": fingerprint(model, gates), "seconds": round(time.perf_counter() - start, 1),
         "threads": torch.get_num_threads(), "version": version, "date": datetime.date.today().isoformat(),
     }  # fmt: skip
-    return Outcome(row, per_user, history, groups, model)
+    return Outcome(row, per_user, history, groups, model, trained_on(split))
 
 
 def _watcher(
@@ -326,6 +329,15 @@ def fingerprint(model: NextItemModel, gates: Sequence[Tensor] | None = None) -> 
     for name, tensor in sorted((model.state_dict() | more).items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def trained_on(split: Split) -> str:
+    """Return twelve hex digits that stand for the training items of a split, user by user and in order."""
+    digest = hashlib.sha256(f"{split.num_items} items".encode())
+    for sequence in split.sequences:
+        digest.update(f"; {len(sequence)}: ".encode())
+        digest.update(np.ascontiguousarray(sequence, dtype="<i8").tobytes())
     return digest.hexdigest()[:12]
 
 

@@ -75,6 +75,95 @@ def test_evaluate_finds_what_train_found(small: Path, weights: Path, capsys: pyt
     assert answer(capsys)["ndcg@10"] != found["ndcg@10"]
 
 
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    return err
+
+
+def test_weights_are_judged_by_the_protocol_that_they_were_trained_under(
+    small: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under another one most of what is held out was trained on: a loser would look like a winner."""
+    output = small.parent / "one_out.safetensors"
+    assert run("train", "--data", small, "--protocol", "leave_one_out", "--output", output, *TINY) == 0
+    trained = answer(capsys)
+    assert run("evaluate", "--data", small, "--model", output, "--json") == 0
+    found = answer(capsys)
+    assert found["protocol"] == trained["protocol"] == "leave_one_out"
+    assert found["ndcg@10"] == pytest.approx(trained["ndcg@10"])
+    for path, right, wrong in ((output, "leave_one_out", "last_n"), (weights, "last_n", "leave_one_out")):
+        assert run("evaluate", "--data", small, "--model", path, "--protocol", right) == 0
+        assert f"On held-out items ({right}, all items ranked)" in capsys.readouterr().out
+        assert run("evaluate", "--data", small, "--model", path, "--protocol", wrong) == 1
+        assert f"trained under the protocol {right}" in complaint(capsys)
+
+
+def test_weights_are_not_judged_on_rows_that_have_changed(
+    small: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = small.read_text().splitlines()
+    capsys.readouterr()
+    for name, changed in {
+        "a row is gone": lines[:5] + lines[6:],
+        "two change places": [lines[0], *(line.replace(",0", ",1.5") for line in lines[1:])],
+        "a row is new": [*lines, "u0,5,99"],
+    }.items():
+        other = tmp_path / f"{name}.csv"
+        other.write_text("\n".join(changed) + "\n")
+        assert run("evaluate", "--data", other, "--model", weights) == 1, name
+        assert "trained on other rows" in complaint(capsys), name
+
+
+def test_weights_that_do_not_say_what_was_held_out_need_to_be_told(
+    small: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints.save(checkpoints.load(weights), tmp_path / "bare.safetensors")
+    capsys.readouterr()
+    assert run("evaluate", "--data", small, "--model", tmp_path / "bare.safetensors") == 1
+    assert "--protocol last_n or leave_one_out" in complaint(capsys)
+    assert run("evaluate", "--data", small, "--model", tmp_path / "bare.safetensors", "--protocol", "last_n") == 0
+    checkpoints.save(checkpoints.load(weights), tmp_path / "made_up.safetensors", protocol="known depth")
+    assert run("evaluate", "--data", small, "--model", tmp_path / "made_up.safetensors") == 1
+    assert "holds nothing out of small.csv" in capsys.readouterr().err
+
+
+def test_weights_are_there_before_they_are_judged(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "kept.safetensors"
+    judge = cli._judge
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_judge", stopped)
+    assert run("train", "--data", small, "--output", output, *TINY[:-1]) == 130
+    assert str(output) in capsys.readouterr().out
+    assert "metric" not in checkpoints.notes(output)
+    monkeypatch.setattr(cli, "_judge", judge)
+    assert run("evaluate", "--data", small, "--model", output, "--json") == 0
+    assert 0 < answer(capsys)["ndcg@10"] < 1
+
+
+def test_a_shown_list_is_as_long_as_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Users who have met all but one of 23 items, and one who has met them all: no training may end in an error."""
+    rows = [f"u{u},{(u * 7 + t * 5) % 23},{t}" for u in range(12) for t in range(22)]
+    rows += [f"all,{t},{t}" for t in range(23)]
+    path, output = tmp_path / "met.csv", tmp_path / "met.safetensors"
+    path.write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
+    assert run("train", "--data", path, "--output", output, *TINY[:-1]) == 0
+    assert "1 left of 23 items: 5 were asked for" in capsys.readouterr().out
+    for user, left in (("u3", 1), ("all", 0)):
+        assert run("recommend", "--data", path, "--model", output, "--user", user, "--json") == 0
+        assert len(answer(capsys)["recommended"]) == left
+    assert run("recommend", "--data", path, "--model", output, "--user", "all") == 0
+    assert "nothing left of 23 items: 10 were asked for" in capsys.readouterr().out
+    assert run("recommend", "--data", path, "--model", output, "--user", "u3", "-k", 40, "--include-seen") == 0
+    assert "23 left of 23 items: 40 were asked for" in capsys.readouterr().out
+
+
 def test_recommend_leaves_out_what_was_seen(small: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run("recommend", "--user", "u7", "-k", 3, "--data", small, "--model", weights, "--json") == 0

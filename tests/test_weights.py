@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skiprec_lite import checkpoints, evaluation, experiments, metrics, splits, synthetic
+from skiprec_lite import checkpoints, evaluation, experiments, metrics, runs, splits, synthetic
 from skiprec_lite.datasets import load_movielens
 
 WEIGHTS = sorted((experiments.DATA / "weights").glob("*.safetensors"))
@@ -24,6 +24,15 @@ def test_the_course_s_skiprec_scores_what_its_header_says() -> None:
     for name in ("ndcg@10", "hr@10", "mrr@5"):
         assert found[name] == pytest.approx(notes[name], abs=1e-3)
         assert notes[name] > 0.02
+
+
+def test_weights_say_what_they_were_trained_on() -> None:
+    """So that `evaluate` can refuse to judge them on items that they have seen."""
+    trained_on = runs.trained_on(splits.last_n(load_movielens()))
+    assert trained_on != runs.trained_on(splits.leave_one_out(load_movielens()))
+    for path in WEIGHTS:
+        if (notes := checkpoints.notes(path))["dataset"] == "ml-100k":
+            assert (notes["protocol"], notes["trained on"]) == ("last_n", trained_on)
 
 
 def test_the_synthetic_skiprec_scores_what_its_header_says() -> None:
