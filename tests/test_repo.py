@@ -1,6 +1,8 @@
 """The repository keeps its promises: one command, one style, imports that only go downwards."""
 
 import ast
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -62,8 +64,34 @@ def test_conda_environment_agrees_with_pyproject() -> None:
     python, pip, from_pip = environment["dependencies"]
     assert python == f"python{project['requires-python']}"
     assert pip == "pip"
-    assert from_pip == {"pip": ["-e .[dev]"]}
-    assert "dev" in project["optional-dependencies"]
+    index, *named, course = from_pip["pip"]
+    assert index == "--extra-index-url https://download.pytorch.org/whl/cpu"
+    assert [re.split("[=>]", name)[0] for name in named] == [
+        "torch", "jupyterlab", "matplotlib", "seaborn", "numpy", "nbval",
+    ]  # fmt: skip
+    assert set(named) <= {*project["dependencies"], *project["optional-dependencies"]["dev"]}
+    assert course == "-e .[dev]"
+
+
+@pytest.mark.environment
+def test_the_pip_part_of_the_conda_environment_installs(tmp_path: Path) -> None:
+    """As conda does it: the list goes into a file beside environment.yml, and pip reads that."""
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "data", "*.egg-info", "__pycache__"))
+    listed = yaml.safe_load((clone / "environment.yml").read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+    (clone / "listed.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    python = next(p for p in (tmp_path / "env/bin/python", tmp_path / "env/Scripts/python.exe") if p.exists())
+    pip = [python, "-m", "pip"]
+    try:
+        # An index that cannot be reached is asked for each package: once is enough.
+        subprocess.run([*pip, "install", "-q", "--retries", "0", "-r", "listed.txt"], cwd=clone, check=True)
+        subprocess.run([*pip, "check"], check=True)
+        code = "import torch, jupyterlab, matplotlib, seaborn, numpy, nbval, skiprec_lite; print(torch.version.cuda)"
+        found = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "None"
+    finally:
+        shutil.rmtree(tmp_path / "env")  # more than a gigabyte
 
 
 def test_torch_is_pinned_exactly() -> None:
