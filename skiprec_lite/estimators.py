@@ -45,7 +45,8 @@ def straight_through(
 ) -> Float[Tensor, "sample gate"]:
     """Straight-through Gumbel-Softmax: f'(z) at the hard sample, times the soft sample's slope y(1 - y) / tau.
 
-    Built in lesson 03. Biased twice; one forward and one backward pass a sample.
+    Built in lesson 03. Biased three times: the factor, the weights of the two end slopes, a slope for a difference.
+    One forward and one backward pass a sample.
 
     Source: Jang et al. (2017), section 2.2.
     """
