@@ -130,7 +130,8 @@ def sessions(interactions: Interactions, length: int = 20) -> Split:
     """Histories cut into sessions; the last is test, the one before validation. Built in lesson 04.
 
     Sessions are cut from the end backwards without overlap; a first remainder of 3 or more items is kept. The last
-    item of a test or validation session is predicted from the session's other items, as in Chen et al. (2021).
+    item of a test or validation session is predicted from the session's other items. So does the code published
+    with Chen et al. (2021), but there a random tenth of all sessions is held out, and nothing is for validation.
 
     Raises:
         TypeError: if it is not given Interactions, or length is no whole number.
