@@ -143,7 +143,7 @@ class Backbone(Encoder):
             ValueError: if an item is outside 0 ... num_items, gates have another shape than (batch, block), or one is
                 NaN.
 
-        Source: Chen et al. (2021), eq. 1.
+        Source: Chen et al. (2021), SkipRec.
         """
         self.check_input(items, gates)
         mask = items > 0
@@ -192,7 +192,7 @@ class NextItNet(Backbone):
         TypeError: if a size is no whole number, or another setting of a wrong type.
         ValueError: if a size is below 1, or a dropout outside 0 ... 1.
 
-    Source: Yuan et al. (2019), NextItNet; Chen et al. (2021), section "NextItNet+".
+    Source: Yuan et al. (2019), NextItNet; Chen et al. (2021), NextItNet+.
     """
 
     padding_score: Tensor
@@ -325,7 +325,8 @@ class NFM(Encoder):
     bi-interaction, the mean over all pairs e_i * e_j = 1/2 [(sum e)^2 - sum e^2] / (n (n - 1) / 2), which is 0 for a
     single item; then come the hidden layers and a score for each item. The order of the history is lost.
 
-    An adaptation: the original scores one target at a time, as one more feature of the pool, and has a batch norm.
+    An adaptation: the original scores one target at a time, as one more feature of the pool, takes the sum over all
+    pairs, where the mean here keeps its size as the history grows, and has a batch norm.
 
     Args:
         num_items: size of the catalogue; item indices 1 ... num_items.
@@ -337,7 +338,7 @@ class NFM(Encoder):
         TypeError: if a size is no whole number, or dropout no number.
         ValueError: if a size is too small, or dropout outside 0 ... 1.
 
-    Source: He & Chua (2017), eq. 3, 4 and 7.
+    Source: He & Chua (2017), NFM.
     """
 
     padding_score: Tensor

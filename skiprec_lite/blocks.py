@@ -20,7 +20,7 @@ class CausalConv1d(nn.Module):
         TypeError: if a size is no whole number.
         ValueError: if a size is below 1.
 
-    Source: van den Oord et al. (2016), WaveNet; Yuan et al. (2019), NextItNet, section 3.2.
+    Source: van den Oord et al. (2016), WaveNet; Yuan et al. (2019), NextItNet.
     """
 
     def __init__(self, channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
         TypeError: if a size is no whole number, rezero no bool or dropout no number.
         ValueError: if a size is below 1, or dropout outside 0 ... 1.
 
-    Source: Yuan et al. (2019), NextItNet, figure 3; Bachlechner et al. (2021), ReZero.
+    Source: Yuan et al. (2019), NextItNet; Bachlechner et al. (2021), ReZero.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class AttentionBlock(nn.Module):
         TypeError: if a size is no whole number, or dropout no number.
         ValueError: if `channels` cannot be shared out among the heads, or dropout lies outside 0 ... 1.
 
-    Source: Kang & McAuley (2018), SASRec, section 3.2; Vaswani et al. (2017).
+    Source: Kang & McAuley (2018), SASRec; Vaswani et al. (2017).
     """
 
     def __init__(self, channels: int, heads: int = 1, *, dropout: float = 0.0) -> None:

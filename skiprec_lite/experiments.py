@@ -191,14 +191,16 @@ def _nfm_run(
 
 
 def _depth() -> list[Run]:
-    """1 to 64 blocks with ReZero, plain residual sums at three depths; three seeds each, and 128 blocks once."""
+    """0 to 64 blocks with ReZero, plain residual sums at three depths; three seeds each, and 128 blocks once."""
     runs = []
     for seed in range(3):
         runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in (1, 2, 4, 8, 16, 32, 64)]
         runs += [
             _short_run(f"{n} plain, seed {seed}", blocks=n, seed=seed, backbone={"rezero": False}) for n in (2, 8, 32)
         ]
-    return [Run("markov", "markov", data=SHORT_WINDOWS), *runs, _short_run("128 rezero, seed 0", blocks=128)]
+    runs.append(_short_run("128 rezero, seed 0", blocks=128))
+    runs += [_short_run(f"0 rezero, seed {seed}", blocks=0, seed=seed) for seed in range(3)]
+    return [Run("markov", "markov", data=SHORT_WINDOWS), *runs]
 
 
 def _nfm() -> list[Run]:
@@ -221,16 +223,27 @@ def _chain() -> list[Run]:
 
 
 def _compose() -> list[Run]:
-    """Running products of swaps and turns, all read in full: 2 to 8 blocks, and 2 of twice the width; three seeds."""
+    """Running products of swaps and turns, all read in full: 2 to 8 blocks, and 2 of twice the width; three seeds.
+
+    Then 2 blocks for 60 epochs: as many passes through a block as 8 blocks make in 15.
+    """
     training = {"epochs": 15, "patience": 15, "batch_size": 64, "learning_rate": 3e-3, "anneal": True}
     sizes = ((2, 32), (4, 32), (8, 32), (2, 64))
-    return [
+    runs = [
         Run(
             f"{n} blocks of {channels}, seed {seed}", "nextitnet", "running products", seed,
             backbone={"channels": channels, "dilations": _dilations(n)}, training=training,
         )
         for seed in range(3)
         for n, channels in sizes
+    ]  # fmt: skip
+    longer = training | {"epochs": 60, "patience": 60}
+    return runs + [
+        Run(
+            f"2 blocks of 32 for 60 epochs, seed {seed}", "nextitnet", "running products", seed,
+            backbone={"channels": 32, "dilations": _dilations(2)}, training=longer,
+        )
+        for seed in range(3)
     ]  # fmt: skip
 
 
@@ -554,7 +567,8 @@ def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
         model = model.as_skiprec() if isinstance(model, RandomGates) else model.backbone
     if isinstance(model, Backbone | SkipRec) and outcome.history.epochs:  # and not an earlier run, judged again
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoints.save(model, folder / f"{outcome.row['run']}.safetensors", command=command, **outcome.row)
+        notes = outcome.row | {"command": command, "trained on": outcome.trained_on}
+        checkpoints.save(model, folder / f"{outcome.row['run']}.safetensors", **notes)
 
 
 def _epoch(record: dict[str, float | int | bool]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
-from numpy.typing import ArrayLike
 
 from skiprec_lite.plots import COLOURS, LINES, MARKERS, legend_below, line_panels, means_with_errors, new_figure, show
 
@@ -29,8 +28,8 @@ def seeds(
         alt: description of the figure.
         xlabels: name of the depth, one for each panel.
         ylabels: name and unit of the values, one for each panel; panels with equal names share their scale.
-        layers: layers in one step of each panel's depth: a second axis above counts them, on a doubling scale.
-            With 1 the depth is counted as it is, on an even scale.
+        layers: layers in one step of each panel's depth: a second axis above counts them, on a doubling scale that
+            begins with 0. With 1 the depth is counted as it is, on an even scale.
         reference: name of a dashed line, and its height in each panel.
     """
     figure, axes = new_figure(5.4 * len(panels), 3.9, columns=len(panels), sharey=len(set(ylabels)) == 1)
@@ -40,17 +39,17 @@ def seeds(
         for name, (depths, values) in drawn.items():
             index = names.index(name)
             style: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index]}
-            for depth, of_seeds in zip(depths, values):
-                axis.scatter(np.full(len(of_seeds), depth), of_seeds, s=14, alpha=0.45, linewidth=0, **style)
+            places = _places(depths, layers[place])
+            for at, of_seeds in zip(places, values):
+                axis.scatter(np.full(len(of_seeds), at), of_seeds, s=14, alpha=0.45, linewidth=0, **style)
             means = [float(np.mean(of_seeds)) for of_seeds in values]
             label = f"{name} (mean of the seeds)" if len(names) == 1 else name
-            axis.plot(depths, means, linestyle=LINES[index], markersize=6.5, label=label, **style)
+            axis.plot(places, means, linestyle=LINES[index], markersize=6.5, label=label, **style)
         if reference:
             axis.axhline(reference[1][place], color="black", linestyle=":", linewidth=1.4, label=reference[0])
         if layers[place] > 1:
-            axis.set_xscale("log", base=2)
             _count_layers(axis, ticks, layers[place])
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks(_places(ticks, layers[place]), [str(tick) for tick in ticks])
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
         axis.set_title(title, loc="left")
@@ -113,11 +112,13 @@ def heat_maps(
     show(figure, alt)
 
 
-def _count_layers(axis: Axes, ticks: Sequence[int], each: int) -> None:
-    def down(layers: ArrayLike) -> ArrayLike:
-        return np.asarray(layers, dtype=float) / each
+def _places(depths: Sequence[int], each: int) -> np.ndarray:
+    """Where a depth is drawn: 0, 1, 2, 4, 8, … one step apart where layers are counted, else as it is."""
+    return np.log2(np.maximum(depths, 0.5)) + 1 if each > 1 else np.asarray(depths)
 
-    above = axis.secondary_xaxis("top", functions=(lambda depth: each * np.asarray(depth, dtype=float), down))
-    above.set_xticks([each * tick for tick in ticks], [str(each * tick) for tick in ticks])
+
+def _count_layers(axis: Axes, ticks: Sequence[int], each: int) -> None:
+    above = axis.secondary_xaxis("top")
+    above.set_xticks(_places(ticks, each), [str(each * tick) for tick in ticks])
     above.xaxis.set_minor_locator(NullLocator())
     above.set_xlabel("convolutional layers")

@@ -58,8 +58,8 @@ def sampled_cross_entropy(
         TypeError: if the model has no output rows.
 
     Source: Bengio & Senécal (2008) and Jean et al. (2015), who correct the scores of any proposal; uniform draws are
-    the simplest. The code of NextItNet's authors draws 20 % of the items a step; a number that does not grow with the
-    catalogue is this course's.
+    the simplest. The code of NextItNet's authors draws 20 % of the items a step, and so does the code published with
+    SkipRec, so a full softmax departs from it; a number that does not grow with the catalogue is this course's.
     """
     read = model.before_output(hidden)
     weight, bias = model.output_rows(targets)
