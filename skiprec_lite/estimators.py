@@ -48,7 +48,7 @@ def straight_through(
     Built in lesson 03. Biased three times: the factor, the weights of the two end slopes, a slope for a difference.
     One forward and one backward pass a sample.
 
-    Source: Jang et al. (2017), section 2.2.
+    Source: Jang et al. (2017).
     """
     return _through_a_sample(
         logits, loss, samples, lambda pairs: gumbel_softmax(pairs, tau, hard=True, generator=generator)

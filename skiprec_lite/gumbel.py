@@ -87,7 +87,7 @@ def gumbel_softmax(
         TypeError: if logits are no tensor of floating point numbers, or tau is no number.
         ValueError: if tau is not finite and positive, a logit is NaN or +inf, or a row has only -inf.
 
-    Source: Jang et al. (2017), eq. 2; Maddison et al. (2017); Chen et al. (2021), SkipRec (tau = 10).
+    Source: Jang et al. (2017); Maddison et al. (2017); Chen et al. (2021), SkipRec (tau = 10).
     """
     check_temperature(tau)
     check_flag("hard", hard)

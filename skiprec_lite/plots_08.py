@@ -18,7 +18,7 @@ from skiprec_lite.plots import (
 from skiprec_lite.plots_06 import heat_maps
 
 __all__ = [
-    "flips", "grouped_bars", "heat_maps", "line_panels", "means_with_errors", "pattern_maps", "scatters",
+    "edge_lines", "flips", "grouped_bars", "heat_maps", "line_panels", "means_with_errors", "pattern_maps", "scatters",
     "signed_maps", "variance_parts",
 ]  # fmt: skip
 
@@ -138,6 +138,31 @@ def signed_maps(
         axis.spines[:].set_visible(False)
     figure.colorbar(image, ax=list(axes[0]), label="rank correlation", shrink=0.9, pad=0.01)
     show(figure, alt)
+
+
+def edge_lines(lengths: Sequence[int], by_front: Mapping[str, np.ndarray], one_position: Sequence[np.ndarray]) -> None:
+    """What stands behind the positions that a policy averages, and what it says at one position alone.
+
+    Args:
+        lengths: how many positions at the end are averaged.
+        by_front: what stands behind them -> the dial for each of the lengths.
+        one_position: of each seed, the dial at each position.
+    """
+    places = np.arange(1, len(one_position[0]) + 1)
+    panels = {
+        "mean of the last positions, seed 0": {name: (np.array(lengths), dial) for name, dial in by_front.items()},
+        "one position alone": {f"seed {seed}": (places, dial) for seed, dial in enumerate(one_position)},
+    }
+    line_panels(
+        panels,
+        "Expected blocks in two panels. Left, against how many positions are averaged: with zeros behind them the line "
+        "starts high and falls, with a past behind them, one's own or a stranger's, two lines on one another start low "
+        "and rise, and all meet at the right end. Right, at one position alone, three seeds: high at the left, a "
+        "steep fall before the middle, then low and level.",
+        xlabels=["films at the end that are averaged", "place of the position (zeros in reach up to the 30th)"],
+        ylabels=["expected blocks, mean"] * 2,
+        bottom=0,
+    )
 
 
 def flips(

@@ -31,7 +31,7 @@ class PolicyNetwork(nn.Module):
         TypeError: if a size is no whole number, or keep_bias no number.
         ValueError: if a size is below 1, the encoder is another one, or keep_bias is not finite.
 
-    Source: Chen et al. (2021), section "Policy network".
+    Source: Chen et al. (2021).
     """
 
     def __init__(

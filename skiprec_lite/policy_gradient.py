@@ -28,7 +28,7 @@ def block_drop_reward(
         TypeError: if hit is no tensor of bools, used none of floating point numbers, or miss no number.
         ValueError: if hit and used differ in shape, or miss is not finite.
 
-    Source: Wu et al. (2018), BlockDrop, eq. 2.
+    Source: Wu et al. (2018), BlockDrop.
     """
     _check_hits(hit, used)
     check_number("miss", miss)
@@ -85,7 +85,7 @@ def self_critical_loss(
         TypeError: if k is no whole number, or miss no number.
         ValueError: if k is below 1, or miss not finite.
 
-    Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop, eq. 4.
+    Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop.
     """
     check_sizes(k=k)
     logits = model.gate_logits(batch.items, batch.cut)

@@ -17,8 +17,8 @@ from skiprec_lite.splits import pad_left
 class SkipRec(NextItemModel):
     """User-adaptive depth: the policy's gates decide which residual blocks of the backbone a user runs.
 
-    Gates are sampled (straight-through Gumbel-Softmax) in training mode and greedy in eval mode; the paper samples
-    them in both. Built in lesson 07.
+    Gates are sampled (straight-through Gumbel-Softmax) in training mode and greedy in eval mode; the published
+    code samples them in both. Built in lesson 07.
 
     Args:
         backbone: a model with `embed`, `blocks`, `score` and `encode`.

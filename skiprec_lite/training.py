@@ -243,7 +243,7 @@ def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
 
     A batch that holds negatives is trained against these alone.
 
-    Source: Yuan et al. (2019), eq. 5, with the full softmax.
+    Source: Yuan et al. (2019), with the full softmax.
     """
     scored = batch.scored()
     if batch.negatives is not None:
