@@ -31,7 +31,7 @@ class _OnABackbone(NextItemModel):
 
 
 class RandomGates(_OnABackbone):
-    """A backbone whose blocks are kept at random while it trains, and all kept after: stochastic depth.
+    """A backbone whose blocks are kept at random while it trains, and all kept after: a relative of stochastic depth.
 
     Each row keeps each block with probability `keep_rate`. A policy that helps must do better than this. Built in
     lesson 07.
@@ -39,7 +39,9 @@ class RandomGates(_OnABackbone):
     Raises:
         ValueError: if keep_rate is not a probability.
 
-    Source: Huang et al. (2016), "Deep networks with stochastic depth" (there, a rate for each depth).
+    Source: after Huang et al. (2016), "Deep networks with stochastic depth" (there a block is dropped for a whole
+    batch, deeper ones more often, and at test each block's output is multiplied by its rate; here each row has gates
+    of its own, there is one rate, and nothing is scaled).
     """
 
     def __init__(self, backbone: Backbone, keep_rate: float) -> None:

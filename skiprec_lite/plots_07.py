@@ -73,7 +73,6 @@ def differences(
     *,
     xlabel: str,
     beside: str,
-    goals: Mapping[str, float],
 ) -> None:
     """Differences as points with 95 % intervals, a row each, in families; a number of each row stands at the right.
 
@@ -82,7 +81,6 @@ def differences(
         alt: description of the figure.
         xlabel: name and unit of the differences.
         beside: what the numbers at the right are.
-        goals: name -> place of a dotted vertical line; 0 is drawn as a solid one.
     """
     count = sum(len(rows) for rows in families.values()) + len(families)
     figure, axes = new_figure(9.0, 0.9 + 0.27 * count)
@@ -98,8 +96,6 @@ def differences(
         place += 1
     axis.text(1.0, -0.1, beside, fontsize=9, color="0.35", **right)
     axis.axvline(0, color="black", linewidth=1)
-    for name, goal in goals.items():
-        mark_place(axis, goal, name)
     axis.set_yticks([at for at, _, _ in names], [name for _, name, _ in names])
     for label, (_, _, is_title) in zip(axis.get_yticklabels(), names):
         label.set_fontweight("bold" if is_title else "normal")
