@@ -1,10 +1,11 @@
-"""The command line: python -m skiprec_lite VERB, with data, train, evaluate, recommend, experiment, bench, practice."""
+"""The command line: python -m skiprec_lite VERB; --help lists the verbs."""
 
 import argparse
 import hashlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,8 @@ from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.splits import Split, pad_left, user_sequences
 from skiprec_lite.training import fit, next_item_loss
 
-OPEN_THE_COURSE = "python -m jupyter lab notebooks/00_start_here.ipynb"
+COURSE = Path(__file__).resolve().parent.parent
+HOUR = "skiprec_in_an_hour"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--model", type=Path, help="weights to load (default: the last ones trained here, else those of the course)"
         )
+
+    added = verb(
+        "open",
+        _open,
+        "Open JupyterLab in the course's folder, so that all links work; without a lesson, with the hour.",
+    )
+    added.add_argument("lesson", nargs="?", default=HOUR, help="its number, a part of its name, or a notebook's path")
+    added.add_argument("options", nargs=argparse.REMAINDER, help="handed on to JupyterLab, such as --no-browser")
 
     added = verb(
         "data", _data, "Fetch MovieLens if it is not there yet, or check your own file, and say what it holds."
@@ -146,6 +156,40 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False, True) else super()._get_help_string(action)
 
 
+def _open(options: argparse.Namespace) -> dict[str, Any]:
+    notebook, root = _notebook(options.lesson)
+    command = [sys.executable, "-m", "jupyter", "lab", str(notebook), f"--ServerApp.root_dir={root}", *options.options]
+    if getattr(os, "geteuid", lambda: 1)() == 0 and "--allow-root" not in command:
+        command.append("--allow-root")  # root was asked for when Python was started so
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise RuntimeError(f"JupyterLab ended with status {status}")
+    return {"command": command}
+
+
+def _command(verb: str) -> str:
+    """How to run another verb with this Python, from the working directory: "python" may be another one, or none."""
+    inside = Path(sys.executable).is_relative_to(Path.cwd())
+    return f"{os.path.relpath(sys.executable) if inside else 'python'} -m skiprec_lite {verb}"
+
+
+def _notebook(name: str) -> tuple[Path, Path]:
+    """A notebook by its path, or a lesson by the beginning of its name, and the folder that links may lead to."""
+    if Path(name).suffix == ".ipynb":
+        path = Path(name).resolve()
+        if not path.is_file():
+            raise FileNotFoundError(f"no such notebook: {name}")
+        return path, COURSE if path.is_relative_to(COURSE) else path.parent
+    if not (COURSE / "notebooks" / f"{HOUR}.ipynb").is_file():
+        raise FileNotFoundError(f"the lessons are not here ({COURSE / 'notebooks'}): they are in a clone")
+    lessons = sorted(path.stem for path in (COURSE / "notebooks").glob("*.ipynb"))
+    wanted = name.zfill(2) if name.isdigit() else name
+    found = [x for x in lessons if x.startswith(wanted)] or [x for x in lessons if wanted in x]
+    if not found:
+        raise ValueError(f"no lesson is called {name!r}; choose one of {', '.join(lessons)}")
+    return COURSE / "notebooks" / f"{found[0]}.ipynb", COURSE
+
+
 def _data(options: argparse.Namespace) -> dict[str, Any]:
     name = downloads.put(options.source) if options.source else options.data
     data = _interactions(name)
@@ -192,7 +236,11 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         what = "NextItNet+" if options.full_depth else "SkipRec"
         rows, width = split.train.items.shape
-        print(f"Training {what} on {rows:,} windows of {width} items. Ctrl-C keeps the best so far.")
+        print(
+            f"Training {what} on {rows:,} windows of {width} items, {options.epochs} epochs at most: minutes; the bar "
+            f"says how many. Ctrl-C keeps the best so far.",
+            flush=True,
+        )
     start = time.perf_counter()
     history = fit(
         model, split, seed=options.seed, progress=not options.json, softmax=options.softmax,
@@ -226,7 +274,7 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         _print_quality(found)
         print()
         _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
-        print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {OPEN_THE_COURSE}")
+        print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {_command('open')}")
     return found
 
 
@@ -431,7 +479,7 @@ def _practice(options: argparse.Namespace) -> dict[str, Any]:
 
     path = practice.write(options.lesson, options.folder)
     if not options.json:
-        print(f"{path}\nOpen it with:\n  python -m jupyter lab {path}")
+        print(f"{path}\nOpen it with:\n  {_command('open')} {path}")
     return {"notebook": str(path)}
 
 

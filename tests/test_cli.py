@@ -1,6 +1,8 @@
 """Each verb of the command line, on a small file of its own: it works, it is honest in JSON, it fails in one line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,7 @@ def test_train_shows_quality_a_user_and_the_way_on(small: Path, capsys: pytest.C
     out = capsys.readouterr().out
     for part in ("NDCG@10", "minus a Markov chain", "blocks kept", "speed gained", "Blocks kept for this user"):
         assert part in out
-    assert out.rstrip().endswith(cli.OPEN_THE_COURSE)
+    assert out.rstrip().endswith("-m skiprec_lite open")
 
 
 def test_train_at_full_depth_has_no_gates(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,3 +257,71 @@ def test_each_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> No
         run(verb, "--help")
     assert stop.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+# --- opening the course ---
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that `open` starts, in place of JupyterLab."""
+    commands: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(cli.subprocess, "run", start)
+    return commands
+
+
+@pytest.mark.parametrize(
+    ("asked", "opened"),
+    [
+        ((), "skiprec_in_an_hour"),
+        (("hour",), "skiprec_in_an_hour"),
+        (("2",), "02_temperature"),
+        (("07",), "07_skiprec"),
+        (("07_what",), "07_what_it_cannot_see"),
+        (("notebooks/03_straight_through.ipynb",), "03_straight_through"),
+    ],
+)
+def test_open_starts_this_python_s_jupyterlab_in_the_root_so_that_links_work(
+    asked: tuple[str, ...], opened: str, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cli.COURSE)
+    assert run("open", *asked) == 0
+    ((python, m, jupyter, lab, notebook, root, *_),) = started
+    assert (python, m, jupyter, lab) == (sys.executable, "-m", "jupyter", "lab")
+    assert Path(notebook) == cli.COURSE / "notebooks" / f"{opened}.ipynb"
+    assert Path(notebook).is_file()
+    assert root == f"--ServerApp.root_dir={cli.COURSE}"
+
+
+def test_open_hands_on_what_jupyterlab_is_told(started: list[list[str]]) -> None:
+    assert run("open", "02", "--no-browser", "--port=8899") == 0
+    assert started[0][6:8] == ["--no-browser", "--port=8899"]
+
+
+def test_a_copy_outside_of_the_course_is_opened_in_its_own_folder(started: list[list[str]], tmp_path: Path) -> None:
+    copy = tmp_path / "mine.ipynb"
+    copy.write_text("{}")
+    assert run("open", copy) == 0
+    assert started[0][4:6] == [str(copy), f"--ServerApp.root_dir={tmp_path}"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("99", "no lesson is called '99'; choose one of 00_start_here"), ("no.ipynb", "no such notebook")],
+)
+def test_what_cannot_be_opened_is_told(
+    asked: str, said: str, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("open", asked) == 1
+    assert said in complaint(capsys)
+    assert not started
+
+
+def test_practice_names_the_verb_that_opens_the_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("practice", "02", "--folder", tmp_path) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"-m skiprec_lite open {tmp_path / '02_temperature.ipynb'}")
