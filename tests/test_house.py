@@ -1,0 +1,207 @@
+"""The house: what is where, who may import whom, how long a file may be, how much of the package the reader wrote.
+
+Four parts: the *textbook*, which the lessons build; what is *given*; the *lab* of the long runs; the *classroom*, which
+teaches. An import goes from classroom and lab down to the textbook and what is given, never back, never between the
+two, never from one lesson's room to another's. What the reader wrote is what stands in the package.
+
+Where the house is not there yet, the exceptions are listed: the lists only ever get shorter, the counts higher.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "skiprec_lite"
+PARTS = {
+    "textbook": (
+        "gumbel", "estimators", "splits", "metrics", "evaluation", "blocks", "backbones", "training", "synthetic",
+        "policy", "skiprec", "gate_losses", "controls", "enumeration", "policy_gradient",
+    ),
+    "given": ("inputs", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "cli", "__main__"),
+    "lab": ("runs", "experiments", "watching"),
+    "classroom": (
+        "checks", "practice", "figures", "plots", "plots_01", "plots_02", "plots_03", "plots_04", "plots_05",
+        "plots_06", "plots_07", "plots_07b", "plots_08", "plots_09", "plots_10", "switchboard",
+    ),
+}  # fmt: skip
+PART_OF = {name: part for part, names in PARTS.items() for name in names}
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+TEXTBOOK_LINES = 3_200  # to be 2,500
+TEXTBOOK_CODE = 2_150  # without docstrings, blanks and comments; to be 1,800
+LONGEST_FILE = 230
+STILL_LONGER = {"backbones": 510, "training": 330, "synthetic": 275, "skiprec": 270, "splits": 262}
+BETWEEN_ROOMS = {
+    ("plots_07b", "plots_06"), ("plots_08", "plots_06"),
+    ("checks.assignment_3", "checks.lesson_01"), ("checks.lesson_02", "checks.lesson_01"),
+    ("checks.lesson_03", "checks.lesson_01"), ("checks.lesson_06", "checks.lesson_05"),
+    ("checks.lesson_07b", "checks.lesson_07"), ("checks.lesson_09", "checks.lesson_03"),
+    ("checks.lesson_10", "checks.lesson_03"),
+}  # fmt: skip
+SAME_PARTS = 2  # of those that a lesson builds, body for body; to be 45
+SAME_BODIES = 0.07  # share of functions and methods; to be 0.7
+
+
+def name_of(path: Path) -> str:
+    """A module's name below the package: "gumbel", "checks.engine"."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path, *, lazily: bool) -> Iterator[str]:
+    """What a module imports from the package, at its top or (lazily) inside a function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = {id(node) for node in tree.body}
+    known = {name_of(p) for p in MODULES}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "skiprec_lite":
+            if lazily is (id(node) in top):
+                continue
+            inside = node.module.removeprefix("skiprec_lite").removeprefix(".")
+            for alias in node.names:
+                full = f"{inside}.{alias.name}".removeprefix(".")
+                yield full if full in known else inside
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines without docstrings, blanks and comments."""
+    text = path.read_text(encoding="utf-8")
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    said = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            said |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(1 for n, line in lines if line.strip() and not line.strip().startswith("#") and n not in said)
+
+
+# --- what is where, and who may import whom ---
+
+
+def test_every_module_lies_in_one_part() -> None:
+    tops = {name_of(path).split(".")[0] for path in MODULES}
+    assert sorted(tops) == sorted(PART_OF)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_import_never_leads_back_up(path: Path) -> None:
+    part = PART_OF[name_of(path).split(".")[0]]
+    may = {"textbook": {"textbook", "given"}, "given": {"textbook", "given"}}
+    may |= {upper: {"textbook", "given", upper} for upper in ("lab", "classroom")}
+    if name_of(path) in ("cli", "__main__"):
+        return  # the command line may reach every room; that it does so lazily is asked below
+    for imported in [*imports(path, lazily=False), *imports(path, lazily=True)]:
+        assert PART_OF[imported.split(".")[0]] in may[part], f"{name_of(path)} imports {imported}"
+        assert imported not in ("cli", "__main__")
+
+
+def test_the_command_line_loads_the_classroom_only_when_it_is_asked_for() -> None:
+    above = [name for name in imports(PACKAGE / "cli.py", lazily=False) if PART_OF[name] not in ("textbook", "given")]
+    assert sorted(set(above)) == ["experiments", "runs"]  # the lab, still at the top
+
+
+def room_of(name: str) -> str:
+    """The lesson or assignment whose room a module is; "" for one that several use."""
+    return "".join(re.findall(r"(?:plots|lesson|assignment)_\w+|bug_hunt|switchboard", name))
+
+
+def test_lessons_do_not_lean_on_one_another_s_rooms() -> None:
+    found = set()
+    for path in MODULES:
+        mine = room_of(name_of(path))
+        for imported in [*imports(path, lazily=False), *imports(path, lazily=True)]:
+            if mine and room_of(imported) not in ("", mine):
+                found.add((name_of(path), imported))
+    assert found == BETWEEN_ROOMS
+
+
+@pytest.mark.xfail(reason="the baselines take their Split from splits, and that stands on the downloader", strict=True)
+def test_the_model_does_not_stand_on_the_downloader() -> None:
+    code = "import sys, skiprec_lite.backbones; sys.exit(bool({'pandas', 'pooch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+# --- how long it is ---
+
+
+def test_the_textbook_can_be_read_in_an_afternoon() -> None:
+    files = [PACKAGE / f"{name}.py" for name in PARTS["textbook"]]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= TEXTBOOK_LINES
+    assert sum(map(lines_of_code, files)) <= TEXTBOOK_CODE
+
+
+@pytest.mark.parametrize("name", PARTS["textbook"])
+def test_no_file_of_the_textbook_is_long(name: str) -> None:
+    length = len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines())
+    assert length <= STILL_LONGER.get(name, LONGEST_FILE)
+    assert name not in STILL_LONGER or length > LONGEST_FILE, "short enough now: take it off the list"
+
+
+# --- what the reader wrote is what stands in the package ---
+
+
+class _Bare(ast.NodeTransformer):
+    """Take out what guards and explains a body: docstrings, annotations, decorators."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        node.decorator_list, node.returns = [], None
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg):
+                argument.annotation = None
+        node.body = without_docstring(node.body)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+
+
+def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    return body[1:] if told else body
+
+
+def bodies(node: ast.stmt) -> dict[str, str]:
+    """The bare body of a function, or of each method of a class, by name."""
+    if isinstance(node, ast.ClassDef):
+        return {name: text for inner in node.body for name, text in bodies(inner).items()}
+    if not isinstance(node, ast.FunctionDef):
+        return {}
+    bare = ast.fix_missing_locations(_Bare().visit(node))
+    return {node.name: "\n".join(map(ast.unparse, bare.body))}
+
+
+def defined(source: str) -> dict[str, ast.stmt]:
+    kinds = ast.FunctionDef | ast.ClassDef
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, kinds)}
+
+
+def built() -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
+    """Each part that a lesson builds: its tag, the bodies in the lesson's cell, the bodies in the package."""
+    for lesson in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]:
+            for tag in cell["metadata"].get("tags", []):
+                if tag.startswith("builds:"):
+                    part = tag.removeprefix("builds:")
+                    module, name = part.split(".")
+                    mine = defined("".join(cell["source"]))[name]
+                    package_s = defined((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))[name]
+                    yield f"{lesson.stem}: {part}", bodies(mine), bodies(package_s)
+
+
+def test_what_the_reader_wrote_is_what_stands_in_the_package() -> None:
+    parts = list(built())
+    assert len(parts) >= 74
+    same = [tag for tag, mine, package_s in parts if mine and mine == {name: package_s.get(name) for name in mine}]
+    pairs = [(mine[name], package_s.get(name)) for _, mine, package_s in parts for name in mine]
+    share = sum(a == b for a, b in pairs) / len(pairs)
+    assert len(same) >= SAME_PARTS, same
+    assert share >= SAME_BODIES
+    print(f"{len(same)} of {len(parts)} parts, {share:.0%} of {len(pairs)} functions and methods")
