@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from skiprec_lite import checkpoints, downloads, experiments, runs
+from skiprec_lite import checkpoints, downloads, experiments, runs, tables
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import (
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("name", choices=sorted(experiments.EXPERIMENTS), help="which one")
     reads_data(added)
     added.add_argument("--check", action="store_true", help="run its smallest row again and compare: 2 to 95 s")
-    added.add_argument("--folder", type=Path, default=experiments.RESULTS, help="where the tables are")
+    added.add_argument("--folder", type=Path, default=tables.RESULTS, help="where the tables are")
     added.add_argument("--uncommitted", action="store_true", help="run although the package has uncommitted changes")
 
     added = verb("bench", _bench, "Time an epoch of training, and inference with all blocks against the kept ones.")
@@ -515,7 +515,7 @@ def _runs() -> Path:
 
 def _weights(path: Path | None) -> Path:
     last = _runs() / "last.safetensors"
-    return path or (last if last.exists() else experiments.COURSE_WEIGHTS)
+    return path or (last if last.exists() else tables.COURSE_WEIGHTS)
 
 
 def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:

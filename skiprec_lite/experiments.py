@@ -11,12 +11,9 @@ from skiprec_lite import checkpoints
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.controls import RandomDepth, RandomGates
 from skiprec_lite.datasets import Interactions
-from skiprec_lite.runs import PACKAGE, Outcome, Run, append_rows, commit, execute, keep_rows, read_table
+from skiprec_lite.runs import Outcome, Run, append_rows, commit, execute, keep_rows
 from skiprec_lite.skiprec import SkipRec
-
-DATA = PACKAGE.parent / "data"
-RESULTS = DATA / "results"
-COURSE_WEIGHTS = DATA / "weights" / "skiprec_ml100k.safetensors"
+from skiprec_lite.tables import RESULTS, read_table
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}

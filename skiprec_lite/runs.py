@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,6 +32,7 @@ from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
 from skiprec_lite.synthetic import KnownDepth, RunningProducts, steps_since_marker, users_of_known_depth
+from skiprec_lite.tables import read_table
 from skiprec_lite.training import History, fit
 from skiprec_lite.watching import watch_groups
 
@@ -386,17 +386,6 @@ def append_rows(path: Path, rows: list[dict[str, Any]]) -> None:
         if new:
             writer.writeheader()
         writer.writerows(rows)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a result table; settings, versions and fingerprints stay text.
-
-    Raises:
-        ValueError: if its last line was cut off.
-    """
-    if not path.read_bytes().endswith(b"\n"):
-        raise ValueError(f"{path}: the last line was cut off while it was written: delete that line")
-    return pd.read_csv(path, dtype={"version": str, "weights": str})
 
 
 def keep_rows(path: Path, names: Collection[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from helpers import histories_log
 from test_runs import NETWORK, SHORT, SYNTHETIC
 
-from skiprec_lite import checkpoints, experiments, runs
+from skiprec_lite import checkpoints, experiments, runs, tables
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.experiments import EXPERIMENTS, Experiment
 from skiprec_lite.runs import Outcome, Run
@@ -65,7 +65,7 @@ def test_a_killed_experiment_goes_on_where_it_stopped(
     assert names == ["c"]
     assert table.read_text().startswith(before)
     assert list(found["run"]) == ["a", "b", "c"]
-    epochs = runs.read_table(tmp_path / "results" / "made_up_epochs.csv")
+    epochs = tables.read_table(tmp_path / "results" / "made_up_epochs.csv")
     assert list(zip(epochs["run"], epochs["epoch"])) == [(name, epoch) for name in "abc" for epoch in range(2)]
     saved = tmp_path / "runs" / "made_up" / "b.safetensors"
     assert runs.fingerprint(checkpoints.load(saved)) == found["weights"][1]
@@ -77,14 +77,14 @@ def test_what_a_killed_run_left_in_the_side_tables_is_dropped(start: Start, tmp_
     lines = epochs.read_text().splitlines(keepends=True)
     epochs.write_text("".join([*lines, *(line.replace("a,", "b,", 1) for line in lines[1:])]))
     start(small("a"), small("b", seed=1))
-    assert list(runs.read_table(epochs)["run"]) == ["a", "a", "b", "b"]
+    assert list(tables.read_table(epochs)["run"]) == ["a", "a", "b", "b"]
 
 
 def test_a_swept_factor_that_changes_nothing_is_an_error(start: Start, tmp_path: Path) -> None:
     ignored = small("patience 5", patience=5), small("patience 9", patience=9)  # both run all of their two epochs
     with pytest.raises(ValueError, match=r"'patience 5' and 'patience 9' end with the same weights.*settings"):
         start(*ignored)
-    assert list(runs.read_table(tmp_path / "results" / "made_up.csv")["run"]) == ["patience 5"]
+    assert list(tables.read_table(tmp_path / "results" / "made_up.csv")["run"]) == ["patience 5"]
 
 
 def test_a_row_made_with_other_settings_is_not_taken_for_today_s(start: Start) -> None:
@@ -136,7 +136,7 @@ def gated(name: str, *, seed: int = 0, **training: Any) -> Run:
 
 def test_watched_groups_have_a_table_of_their_own(start: Start, tmp_path: Path) -> None:
     found = start(small("a"), gated("b"), gated("c", seed=1), watch=True)
-    groups = runs.read_table(tmp_path / "results" / "made_up_groups.csv")
+    groups = tables.read_table(tmp_path / "results" / "made_up_groups.csv")
     names = ["run", "epoch", "lag", "accuracy", "blocks", "keep", "slope", "difference", "signal", "noise"]
     assert list(groups.columns) == names
     rows = [(run, epoch, lag) for run in "bc" for epoch in range(2) for lag in (0, 2)]
@@ -157,7 +157,7 @@ def test_what_a_killed_run_left_of_its_groups_is_dropped(start: Start, tmp_path:
     lines = before.splitlines(keepends=True)
     groups.write_text("".join([*lines, *(line.replace("b,", "c,", 1) for line in lines[1:])]))
     start(gated("b"), gated("c", seed=1), watch=True)
-    assert list(runs.read_table(groups)["run"]) == ["b"] * 4 + ["c"] * 4
+    assert list(tables.read_table(groups)["run"]) == ["b"] * 4 + ["c"] * 4
     assert groups.read_text().startswith(before)
 
 
@@ -198,9 +198,9 @@ def test_a_run_judged_again_is_not_stored_again(start: Start, tmp_path: Path, mo
     found = start(Run("trained", "skiprec", backbone=NETWORK, training=short, data=data), *again)
     assert [path.name for path in (tmp_path / "runs" / "made_up").iterdir()] == ["trained.safetensors"]
     assert found["blocks"][1] == 2
-    users = runs.read_table(tmp_path / "results" / "made_up_users.csv")
+    users = tables.read_table(tmp_path / "results" / "made_up_users.csv")
     assert list(users["run"]) == ["trained", "full depth", "random, same rate"]
-    epochs = runs.read_table(tmp_path / "results" / "made_up_epochs.csv")
+    epochs = tables.read_table(tmp_path / "results" / "made_up_epochs.csv")
     assert set(epochs["run"]) == {"trained"}
 
 
@@ -218,7 +218,7 @@ def test_the_committed_table_holds_each_run_as_it_is_defined(name: str) -> None:
     defined = {run.name: run for run in EXPERIMENTS[name].runs()}
     assert len(defined) == len(EXPERIMENTS[name].runs())
     assert EXPERIMENTS[name].smallest in defined
-    table = runs.read_table(experiments.RESULTS / f"{name}.csv")
+    table = tables.read_table(tables.RESULTS / f"{name}.csv")
     assert sorted(table["run"]) == sorted(defined)
     for row in table.to_dict("records"):
         run = defined[row["run"]]
@@ -230,9 +230,9 @@ def test_the_committed_table_holds_each_run_as_it_is_defined(name: str) -> None:
         assert table["ndcg@10"].isna().all()
 
 
-@pytest.mark.parametrize("path", sorted(experiments.RESULTS.glob("*_users.csv")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(tables.RESULTS.glob("*_users.csv")), ids=lambda p: p.stem)
 def test_each_user_s_ndcg_has_the_mean_that_the_table_says(path: Path) -> None:
-    table = runs.read_table(path.with_name(path.name.replace("_users", ""))).set_index("run")["ndcg@10"]
+    table = tables.read_table(path.with_name(path.name.replace("_users", ""))).set_index("run")["ndcg@10"]
     of_users = pd.read_csv(path).set_index("run")
     assert sorted(of_users.index) == sorted(table.index)
     assert (of_users.mean(axis=1) - table[of_users.index]).abs().max() < 2e-5

@@ -24,7 +24,9 @@ PARTS = {
         "gumbel", "estimators", "splits", "metrics", "evaluation", "blocks", "backbones", "training", "synthetic",
         "policy", "skiprec", "gate_losses", "controls", "enumeration", "policy_gradient",
     ),
-    "given": ("inputs", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "cli", "__main__"),
+    "given": (
+        "inputs", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "tables", "cli", "__main__",
+    ),
     "lab": ("runs", "experiments", "watching"),
     "classroom": (
         "checks", "practice", "figures", "plots", "plots_01", "plots_02", "plots_03", "plots_04", "plots_05",

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from skiprec_lite.experiments import RESULTS
+from skiprec_lite.tables import RESULTS
 
 COLUMNS = [
     "dataset", "model", "ndcg@10", "hr@10", "protocol", "split", "ranking", "seen", "ties", "seeds", "source",

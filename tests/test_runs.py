@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import histories_log, randomise, tiny_split
 
-from skiprec_lite import checkpoints, runs
+from skiprec_lite import checkpoints, runs, tables
 from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec
 from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates, another_users
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
@@ -413,7 +413,7 @@ def test_rows_are_added_and_text_stays_text(tmp_path: Path) -> None:
     rows = [{"run": f"{i}, é", "weights": "1e5000000000", "version": "001234567", "blocks": i} for i in range(3)]
     runs.append_rows(path, rows[:1])
     runs.append_rows(path, rows[1:])
-    pd.testing.assert_frame_equal(runs.read_table(path), pd.DataFrame(rows), check_dtype=False)
+    pd.testing.assert_frame_equal(tables.read_table(path), pd.DataFrame(rows), check_dtype=False)
 
 
 def test_a_row_with_other_columns_is_refused_and_the_table_left_alone(tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ def test_a_line_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("run,x\na,1\nb,")
     with pytest.raises(ValueError, match="cut off"):
-        runs.read_table(path)
+        tables.read_table(path)
 
 
 def test_rows_of_other_runs_are_dropped_and_the_rest_keeps_its_digits(tmp_path: Path) -> None:

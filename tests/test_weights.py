@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from skiprec_lite import checkpoints, evaluation, experiments, metrics, runs, splits, synthetic
+from skiprec_lite import checkpoints, evaluation, metrics, runs, splits, synthetic, tables
 from skiprec_lite.datasets import load_movielens
 
-WEIGHTS = sorted((experiments.DATA / "weights").glob("*.safetensors"))
+WEIGHTS = sorted((tables.DATA / "weights").glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda p: p.stem)
@@ -19,8 +19,8 @@ def test_the_header_tells_where_the_weights_come_from(path: Path) -> None:
 
 def test_the_course_s_skiprec_scores_what_its_header_says() -> None:
     split = splits.last_n(load_movielens())
-    found = evaluation.evaluate(checkpoints.load(experiments.COURSE_WEIGHTS), split.test)
-    notes = checkpoints.notes(experiments.COURSE_WEIGHTS)
+    found = evaluation.evaluate(checkpoints.load(tables.COURSE_WEIGHTS), split.test)
+    notes = checkpoints.notes(tables.COURSE_WEIGHTS)
     for name in ("ndcg@10", "hr@10", "mrr@5"):
         assert found[name] == pytest.approx(notes[name], abs=1e-3)
         assert notes[name] > 0.02
@@ -36,7 +36,7 @@ def test_weights_say_what_they_were_trained_on() -> None:
 
 
 def test_the_synthetic_skiprec_scores_what_its_header_says() -> None:
-    path = experiments.DATA / "weights" / "skiprec_synthetic.safetensors"
+    path = tables.DATA / "weights" / "skiprec_synthetic.safetensors"
     model, notes = checkpoints.load(path), checkpoints.notes(path)
     world = synthetic.users_of_known_depth()
     cases = world.split().test
