@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from skiprec_lite import checkpoints, downloads, experiments, runs, tables
+from skiprec_lite import checkpoints, downloads, tables
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import (
@@ -52,6 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from skiprec_lite.lab import (  # here: the lab is loaded by the verbs that need it, not by an import of this file
+        experiments,
+        runs,
+    )
+
     parser = argparse.ArgumentParser(
         prog="python -m skiprec_lite",
         description="SkipRec from scratch: a recommender that chooses its depth per user.",
@@ -217,6 +222,8 @@ def _data(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> dict[str, Any]:
+    from skiprec_lite.lab import experiments, runs
+
     data = _interactions(options.data)
     split = runs.PROTOCOLS[options.protocol](data)
     run = experiments.chosen_run(
@@ -290,6 +297,8 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
 
 def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, Split]:
     """The split that some weights were trained on: under any other they would be judged on what they have seen."""
+    from skiprec_lite.lab import runs
+
     known = checkpoints.notes(path)
     protocol = known.get("protocol", asked)
     if protocol is None:
@@ -407,6 +416,8 @@ def _show_user(
 
 
 def _experiment(options: argparse.Namespace) -> dict[str, Any]:
+    from skiprec_lite.lab import experiments
+
     data = None if options.data == "100k" else _interactions(options.data)
     if options.check:
         if data:
@@ -435,6 +446,8 @@ def _experiment(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    from skiprec_lite.lab import runs
+
     for name in ("threads", "repeats"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")

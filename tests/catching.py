@@ -99,7 +99,7 @@ def quick_first(files: Sequence[str]) -> list[str]:
 
 def first_to_fail(mutant: Mutant, order: Sequence[str]) -> str | None:
     """The first case that notices, or None; the module's own tests are asked before the others."""
-    own, files = f"test_{mutant.module}", list(dict.fromkeys(name.split("::")[0] for name in order))
+    own, files = f"test_{mutant.module.split('.')[-1]}", list(dict.fromkeys(name.split("::")[0] for name in order))
     with in_force(mutant):
         for file in sorted(files, key=lambda file: file != own):
             try:

@@ -27,7 +27,7 @@ class Mutant(NamedTuple):
 
 
 def source_of(module: str) -> str:
-    return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    return (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -75,7 +75,7 @@ class _Finder:
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         root, _, module = name.partition(".")
-        file = PACKAGE / f"{module or '__init__'}.py"
+        file = PACKAGE / f"{(module or '__init__').replace('.', '/')}.py"
         if root != "skiprec_lite" or not file.exists():
             return None
         wrong = self.mutant if self.mutant is not None and self.mutant.module == module else None

@@ -9,10 +9,11 @@ import pytest
 from helpers import histories_log
 from test_runs import NETWORK, SHORT, SYNTHETIC
 
-from skiprec_lite import checkpoints, experiments, runs, tables
+from skiprec_lite import checkpoints, tables
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.experiments import EXPERIMENTS, Experiment
-from skiprec_lite.runs import Outcome, Run
+from skiprec_lite.lab import experiments, runs
+from skiprec_lite.lab.experiments import EXPERIMENTS, Experiment
+from skiprec_lite.lab.runs import Outcome, Run
 from skiprec_lite.skiprec import SkipRec
 
 

@@ -7,7 +7,7 @@ from catching import fixture_and_tests
 from mutants import source_of
 from mutants_07_10 import BLIND, MUTANTS, MUTATED
 
-TEST_FILES = (*(f"test_{module}" for module in MUTATED), "test_skiprec_gates")
+TEST_FILES = (*(f"test_{module.split('.')[-1]}" for module in MUTATED), "test_skiprec_gates")
 in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = fixture_and_tests(
     MUTANTS, TEST_FILES
 )

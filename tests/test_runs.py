@@ -9,11 +9,12 @@ import pytest
 import torch
 from helpers import histories_log, randomise, tiny_split
 
-from skiprec_lite import checkpoints, runs, tables
+from skiprec_lite import checkpoints, tables
 from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec
 from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates, another_users
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
-from skiprec_lite.runs import Run
+from skiprec_lite.lab import runs
+from skiprec_lite.lab.runs import Run
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.training import History
 

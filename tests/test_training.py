@@ -9,9 +9,10 @@ from helpers import generator, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite import gate_losses, runs, training
+from skiprec_lite import gate_losses, training
 from skiprec_lite.backbones import NFM, NextItNet, SASRec
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
+from skiprec_lite.lab import runs
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from skiprec_lite import checkpoints, evaluation, metrics, runs, splits, synthetic, tables
+from skiprec_lite import checkpoints, evaluation, metrics, splits, synthetic, tables
 from skiprec_lite.datasets import load_movielens
+from skiprec_lite.lab import runs
 
 WEIGHTS = sorted((tables.DATA / "weights").glob("*.safetensors"))
 

@@ -26,6 +26,7 @@ from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss
+from skiprec_lite.lab.watching import watch_groups
 from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
@@ -34,9 +35,8 @@ from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
 from skiprec_lite.synthetic import KnownDepth, RunningProducts, steps_since_marker, users_of_known_depth
 from skiprec_lite.tables import read_table
 from skiprec_lite.training import History, fit
-from skiprec_lite.watching import watch_groups
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent.parent
 PROTOCOLS: dict[str, Callable[..., Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
 WORLDS: dict[str, Callable[..., KnownDepth | RunningProducts]] = {
     "known depth": users_of_known_depth,

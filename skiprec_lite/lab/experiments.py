@@ -11,7 +11,7 @@ from skiprec_lite import checkpoints
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.controls import RandomDepth, RandomGates
 from skiprec_lite.datasets import Interactions
-from skiprec_lite.runs import Outcome, Run, append_rows, commit, execute, keep_rows
+from skiprec_lite.lab.runs import Outcome, Run, append_rows, commit, execute, keep_rows
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.tables import RESULTS, read_table
 
