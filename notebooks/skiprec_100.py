@@ -18,7 +18,7 @@ from torch.nn import functional as F
 LAGS = (0, 6, 24)  # of each kind of user: how many steps back the item lies that decides
 ITEMS = 10  # of each kind of user
 LENGTH = 36  # items that the network reads
-READ = 25  # the first of them, which the policy reads; what follows is predicted
+READ = 25  # the first of them, which the policy reads; from there on each kind's rule holds
 
 
 # --- a world whose answer is known ---
