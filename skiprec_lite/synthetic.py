@@ -1,6 +1,5 @@
-"""Made-up users: the next item is a fixed function of the item some steps back, or of all items since a marker."""
+"""Made-up users: the next item is a fixed function of the item some steps back."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,6 @@ from torch import Tensor
 from skiprec_lite.inputs import (
     check_flag,
     check_number,
-    check_rows,
     check_seed,
     check_sizes,
     check_whole,
@@ -194,79 +192,3 @@ def users_of_known_depth(
     return KnownDepth(
         tuple(lags), rules, length, noise, shared_items, users_per_group, seed, curriculum_epochs, test_users_per_group
     )
-
-
-@dataclass(frozen=True)
-class RunningProducts:
-    """Sequences of a marker, a swap and a turn of three things; the target is the order that they are in by now.
-
-    Item 1 is the marker, which puts the three back; item 2 swaps the first two, item 3 turns all three by one place.
-    The targets 4 ... 9 are the six orders. Swaps and turns do not commute, so it takes each item since the marker, in
-    order. Every stack of blocks that reads the whole window has what it needs. Within a few epochs a deeper one learns
-    longer products; with more epochs two blocks learn nearly all of them, too (data/results/README.md, "compose").
-
-    Attributes:
-        length: items in a window.
-        marker: probability of the marker at each step; the first item is always one.
-        users: rows in each part of `split`.
-        seed: of everything.
-
-    Raises:
-        TypeError: if a size or the seed is no whole number, or marker no number.
-        ValueError: if marker is not a probability, or a size is below 1.
-    """
-
-    length: int = 20
-    marker: float = 0.05
-    users: int = 3000
-    seed: int = 0
-
-    num_items = 9
-
-    def __post_init__(self) -> None:
-        check_number("marker", self.marker, least=0, most=1)
-        check_sizes(length=self.length, users=self.users)
-        check_seed(self.seed)
-
-    def draw(self, seed: int) -> Windows:
-        """Draw fresh rows. The seed is joined to the data's own."""
-        check_seed(seed)
-        rng = np.random.default_rng([self.seed, seed])
-        steps = rng.integers(2, 4, size=(self.users, self.length))
-        items = np.where(rng.random(steps.shape) < self.marker, 1, steps)
-        items[:, 0] = 1
-        orders = np.empty((self.users, self.length), dtype=np.int64)
-        state = np.zeros(self.users, dtype=np.int64)
-        for t in range(self.length):
-            state = np.where(items[:, t] == 1, 0, _AFTER[state, items[:, t] - 2])
-            orders[:, t] = state
-        cut = torch.full((self.users,), self.length - 1)
-        return Windows(torch.from_numpy(items), torch.from_numpy(4 + orders), cut, torch.arange(self.users))
-
-    def fresh(self, epoch: int) -> Windows:
-        """Draw the training rows of an epoch: what `fit` takes as its argument of that name."""
-        return self.draw(1000 + epoch)
-
-    def split(self) -> Split:
-        """Return training, validation and test rows; every position is scored."""
-        train, validation, test = (self.draw(part) for part in range(3))
-        return Split(train, validation, test, num_items=self.num_items, sequences=tuple(train.items.numpy()))
-
-
-def steps_since_marker(items: Int[Tensor, "row time"]) -> Int[Tensor, "row time"]:
-    """How many items came after the last marker (item 1), 0 at a marker; each row begins with one.
-
-    Raises:
-        TypeError: if items are no tensor of whole numbers.
-        ValueError: if a row begins with another item.
-    """
-    check_rows(items)
-    if not (items[:, 0] == 1).all():
-        raise ValueError(f"each row must begin with a marker, item 1, got {items[items[:, 0] != 1, 0].tolist()[:3]}")
-    place = torch.arange(items.shape[1])
-    return place - torch.where(items == 1, place, 0).cummax(dim=1).values
-
-
-_ORDERS = list(itertools.permutations(range(3)))
-_MOVES = ((1, 0, 2), (1, 2, 0))  # the swap and the turn: which place each of the three comes from
-_AFTER = np.array([[_ORDERS.index(tuple(order[i] for i in move)) for move in _MOVES] for order in _ORDERS])

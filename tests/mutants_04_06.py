@@ -548,38 +548,43 @@ OWN = (
     Mutant(
         "synthetic", "a rule from the right place to the wrong one", "rules[group][rows", "rules[group].argsort()[rows"
     ),
+    Mutant("lab.running_products", "products: a row may begin without a marker", "        items[:, 0] = 1\n", ""),
+    Mutant("lab.running_products", "products: markers come half as often", "< self.marker, 1", "< self.marker / 2, 1"),
     Mutant(
-        "synthetic",
+        "lab.running_products",
         "products: the marker changes nothing",
         "np.where(items[:, t] == 1, 0, _AFTER",
         "np.where(items[:, t] == 1, state, _AFTER",
     ),
     Mutant(
-        "synthetic",
+        "lab.running_products",
         "products: the turn undoes itself, as the swap does",
         "((1, 0, 2), (1, 2, 0))",
         "((1, 0, 2), (0, 2, 1))",
     ),
     Mutant(
-        "synthetic",
+        "lab.running_products",
         "products: the order before the step",
         "state = np.where(items[:, t] == 1, 0, _AFTER[state, items[:, t] - 2])\n            orders[:, t] = state",
         "orders[:, t] = state\n            state = np.where(items[:, t] == 1, 0, _AFTER[state, items[:, t] - 2])",
     ),
     Mutant(
-        "synthetic",
+        "lab.running_products",
         "products: swap and turn change places",
         "_AFTER[state, items[:, t] - 2]",
         "_AFTER[state, 3 - items[:, t]]",
     ),
     Mutant(
-        "synthetic",
+        "lab.running_products",
         "products: fresh rows are the validation's and the test's",
         'rows of an epoch: what `fit` takes as its argument of that name."""\n        return self.draw(1000 + epoch)',
         'rows of an epoch."""\n        return self.draw(1 + epoch)',
     ),
     Mutant(
-        "synthetic", "products: steps counted from the first marker", ".cummax(dim=1).values", ".cummin(dim=1).values"
+        "lab.running_products",
+        "products: steps counted from the first marker",
+        ".cummax(dim=1).values",
+        ".cummin(dim=1).values",
     ),
     # --- blocks ---
     Mutant("blocks", "dilations d and d + 1", "kernel_size, 2 * dilation)", "kernel_size, dilation + 1)"),

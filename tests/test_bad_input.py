@@ -41,6 +41,7 @@ from skiprec_lite.blocks import AttentionBlock, CausalConv1d, ResidualBlock, rec
 from skiprec_lite.claims import claim
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.gate_losses import SteeredCost, per_row
+from skiprec_lite.lab import running_products
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec, last_position, recommend, within_budget
 from skiprec_lite.splits import Split, Windows, last_n, leave_one_out, pad_left, sessions, user_sequences
@@ -513,12 +514,12 @@ SYNTHETIC = {
     "draw: one rule without brackets": (lambda: drawn(rules=RULES[0]), V, ("rules", "(2, items_per_group)", "(4,)")),
     "draw: rules of floats": (lambda: drawn(rules=RULES * 1.0), V, ("rules", "whole numbers", "float64")),
     "draw: noise of NaN": (lambda: drawn(noise=NAN), V, ("noise", "0 ... 1", "nan")),
-    **sizes_of(named("products", synthetic.RunningProducts), "length"),
-    **sizes_of(named("products", synthetic.RunningProducts), "users"),
-    **sizes_of(named("products", synthetic.RunningProducts), "seed", least=0),
-    **numbers_of(named("products", synthetic.RunningProducts), "marker", 1.5, NAN, wanted="0 ... 1"),
-    "steps: no marker first": (lambda: synthetic.steps_since_marker(ITEMS), V, ("marker", "item 1", "[0, 4]")),
-    "steps: one row": (lambda: synthetic.steps_since_marker(ITEMS[0]), V, ("items", "(batch, time)", "(4,)")),
+    **sizes_of(named("products", running_products.RunningProducts), "length"),
+    **sizes_of(named("products", running_products.RunningProducts), "users"),
+    **sizes_of(named("products", running_products.RunningProducts), "seed", least=0),
+    **numbers_of(named("products", running_products.RunningProducts), "marker", 1.5, NAN, wanted="0 ... 1"),
+    "steps: no marker first": (lambda: running_products.steps_since_marker(ITEMS), V, ("marker", "item 1", "[0, 4]")),
+    "steps: one row": (lambda: running_products.steps_since_marker(ITEMS[0]), V, ("items", "(batch, time)", "(4,)")),
 }
 
 EVALUATION = {

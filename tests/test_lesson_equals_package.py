@@ -110,7 +110,7 @@ def public_parts(module: str) -> set[str]:
 # input, tables of choices.
 GIVEN = {
     "gumbel.check_temperature", "splits.Windows", "splits.Split", "metrics.Estimate", "synthetic.KnownDepth",
-    "synthetic.RunningProducts", "synthetic.steps_since_marker", "backbones.NextItemModel", "backbones.Encoder",
+    "backbones.NextItemModel", "backbones.Encoder",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of",
     "skiprec.last_position", "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
     "gumbel.check_logits", "splits.check_windows", "blocks.check_hidden", "backbones.check_where",

@@ -26,13 +26,14 @@ from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss
+from skiprec_lite.lab.running_products import RunningProducts, steps_since_marker
 from skiprec_lite.lab.watching import watch_groups
 from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
-from skiprec_lite.synthetic import KnownDepth, RunningProducts, steps_since_marker, users_of_known_depth
+from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.tables import read_table
 from skiprec_lite.training import History, fit
 
