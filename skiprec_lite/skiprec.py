@@ -1,6 +1,7 @@
 """SkipRec: any backbone of residual blocks, and a policy that decides for each user which of them to keep."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -8,10 +9,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone, NextItemModel, check_where, in_eval_mode
-from skiprec_lite.gumbel import check_logits, check_temperature, gumbel_softmax
-from skiprec_lite.inputs import check_flag, check_has, check_rows, check_sizes, check_tensor, check_whole, item_row
+from skiprec_lite.gumbel import check_logits, gumbel_softmax
+from skiprec_lite.inputs import (
+    check_flag,
+    check_has,
+    check_number,
+    check_rows,
+    check_sizes,
+    check_tensor,
+    item_row,
+)
 from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.promises import Count, validated
 from skiprec_lite.splits import pad_left
+
+KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
 
 
 class SkipRec(NextItemModel):
@@ -34,7 +46,7 @@ class SkipRec(NextItemModel):
 
     def __init__(self, backbone: Backbone, policy: PolicyNetwork, *, tau: float = 10.0) -> None:
         super().__init__()
-        check_temperature(tau)
+        check_number("tau", tau, above=0)
         check_has(
             "backbone", backbone, "a backbone, a model with residual blocks", "embed", "blocks", "score", "encode"
         )
@@ -72,11 +84,11 @@ class SkipRec(NextItemModel):
         """
         return self.decide(self.gate_logits(items, cut), sample=sample)
 
-    def decide(self, logits: Float[Tensor, "batch block 2"], *, sample: bool) -> Float[Tensor, "batch block"]:
+    @validated
+    def decide(self, logits: KeepOrSkip, *, sample: bool) -> Float[Tensor, "batch block"]:
         """Turn logits (keep, skip) into gates: a straight-through sample, or keep iff the keep logit is larger."""
         if sample:
             return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
-        check_logits(logits)
         return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
 
     def forward(
@@ -155,7 +167,8 @@ def encode_kept(
     return hidden
 
 
-def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tensor, "batch block"]:
+@validated
+def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
     """Greedy gates with at most k blocks a user: of those that the policy would keep, the k it is surest of.
 
     Sure means a large gap between the keep and the skip logit. Built in lesson 09.
@@ -163,14 +176,7 @@ def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tenso
     Args:
         logits: (keep, skip) of each block.
         k: the budget; from the number of blocks on it changes nothing.
-
-    Raises:
-        TypeError: if logits are no tensor of floating point numbers, or k is no whole number.
-        ValueError: if k is negative, a logit is NaN or +inf, or the shape is not (batch, block, 2).
     """
-    check_tensor("logits", logits, "floating point numbers", "batch", "block", 2)
-    check_logits(logits)
-    check_whole("k", k, 0)
     gap = logits[..., 0] - logits[..., 1]
     surest = gap.topk(min(k, gap.shape[1]), dim=1).indices
     return torch.zeros_like(gap).scatter(1, surest, 1.0) * (gap > 0)
