@@ -60,11 +60,10 @@ def check_tensor(name: str, value: object, kind: str, *axes: str | int) -> None:
         raise ValueError(f"{name} must be of shape ({wanted}), got shape {tuple(value.shape)}")
 
 
-def check_rows(items: object) -> None:
-    """Raise unless items are a tensor of whole numbers (batch, time) with at least one position; contents aside."""
-    check_tensor("items", items, "whole numbers", "batch", "time")
-    if isinstance(items, Tensor) and items.shape[1] == 0:
-        raise ValueError(f"items must have at least one position, got shape {tuple(items.shape)}")
+def check_rows(name: str, items: Tensor) -> None:
+    """Raise ValueError unless rows of items have at least one position."""
+    if items.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one position, got shape {tuple(items.shape)}")
 
 
 def check_whole(name: str, value: object, least: int | None = 1, most: int | None = None) -> None:

@@ -17,7 +17,17 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from skiprec_lite.inputs import KINDS, check_callable, check_flag, check_number, check_whole, described, whole_numbers
+from skiprec_lite.inputs import (
+    KINDS,
+    check_callable,
+    check_flag,
+    check_has,
+    check_number,
+    check_rows,
+    check_whole,
+    described,
+    whole_numbers,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +42,7 @@ Positive = Annotated[float, partial(check_number, above=0)]
 NotNegative = Annotated[float, partial(check_number, least=0)]
 Share = Annotated[float, partial(check_number, least=0, most=1)]
 Shape = Annotated[Sequence[int], partial(whole_numbers, least=0)]
+Rows = Annotated[Int[Tensor, "batch time"], check_rows]  # items, with at least one position
 
 
 def validated(function: Callable[P, R]) -> Callable[P, R]:
@@ -59,6 +70,11 @@ def validated(function: Callable[P, R]) -> Callable[P, R]:
     # A code object each: torch.compile counts recompilations by it, and a traceback names the function.
     guarded.__code__ = guarded.__code__.replace(co_name=function.__name__, co_qualname=function.__qualname__)
     return wraps(function)(guarded)
+
+
+def like(wanted: str, *attributes: str) -> Check:
+    """What a class may call its `check_argument`: an argument has to have these attributes, whatever its class."""
+    return lambda name, value: check_has(name, value, wanted, *attributes)
 
 
 def _is_union(annotation: object) -> bool:
