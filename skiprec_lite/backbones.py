@@ -128,6 +128,10 @@ class Backbone(Encoder):
     blocks: nn.ModuleList
     sizes: dict[str, object]
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"block": len(self.blocks)}
+
     def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Embed items; padding becomes 0."""
         raise NotImplementedError

@@ -2,8 +2,9 @@
 
 `@validated` reads the annotations of a function when it is defined, and holds each call to them: a wrong type raises
 TypeError, a wrong shape or range ValueError, and the line names the argument, its value and what would be right. So a
-docstring says only what a signature cannot. Axes of one name have one length in all arguments of a call; what was left
-to its default is not looked at. The guards do not hang on jaxtyping's switch, and `torch.compile` does not see them.
+docstring says only what a signature cannot. Axes of one name have one length in all arguments of a call, and in what
+an object says of itself (`axis_lengths`): a backbone has so many blocks. What was left to its default is not looked at.
+The guards do not hang on jaxtyping's switch, and `torch.compile` does not see them.
 """
 
 import inspect
@@ -48,6 +49,7 @@ Rows = Annotated[Int[Tensor, "batch time"], check_rows]  # items, with at least 
 def validated(function: Callable[P, R]) -> Callable[P, R]:
     """Hold each call of a function or a method to its signature; what cannot be checked is left alone."""
     rules = []
+    method = function.__name__ != "__init__" and "self" in inspect.signature(function).parameters
     for place, (name, parameter) in enumerate(inspect.signature(function).parameters.items()):
         kinds = get_args(parameter.annotation) if _is_union(parameter.annotation) else (parameter.annotation,)
         real = [kind for kind in kinds if kind is not type(None)]
@@ -58,7 +60,7 @@ def validated(function: Callable[P, R]) -> Callable[P, R]:
 
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         if not torch.compiler.is_compiling():
-            lengths: dict[str, Any] = {}
+            lengths: dict[str, Any] = _said_by(args[0]) if method and args else {}
             given = len(args)
             for place, name, rule in rules:
                 if place < given:
@@ -77,6 +79,11 @@ def like(wanted: str, *attributes: str) -> Check:
     return lambda name, value: check_has(name, value, wanted, *attributes)
 
 
+def _said_by(value: object) -> dict[str, int]:
+    said = getattr(type(value), "axis_lengths", None)
+    return said(value) if said else {}
+
+
 def _is_union(annotation: object) -> bool:
     return get_origin(annotation) in (Union, UnionType)
 
@@ -87,6 +94,7 @@ def _rule_of(kind: Any, optional: bool) -> Rule | None:
     kind = get_args(kind)[0] if more else kind
     tensor = _tensor_rule(kind) if hasattr(kind, "dim_str") else None
     checks = more if tensor or more else _checks_of(kind, optional)
+    speaks = hasattr(kind, "axis_lengths")
     if not (tensor or checks):
         return None
 
@@ -97,6 +105,8 @@ def _rule_of(kind: Any, optional: bool) -> Rule | None:
             tensor(name, value, lengths)
         for check in checks:
             check(name, value)
+        if speaks:
+            lengths.update(_said_by(value))
 
     return tensor if tensor and not (optional or checks) else rule
 

@@ -50,6 +50,10 @@ class SkipRec(NextItemModel):
         self.policy = policy
         self.tau = tau
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"block": len(self.backbone.blocks)}
+
     def gate_logits(
         self, items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch block 2"]:

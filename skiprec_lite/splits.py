@@ -38,6 +38,10 @@ class Windows:
         """Raise unless the parts of an argument that should be Windows fit together; `validated` calls it."""
         check_windows(name, value)
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"row": len(self.items)}
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.items)

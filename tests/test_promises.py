@@ -192,6 +192,37 @@ def test_an_axis_of_another_argument_is_said_as_its_length() -> None:
         pair(GATES, TWO)
 
 
+class Stack(nn.Module):
+    """Says how many blocks it has."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.blocks = blocks
+
+    def axis_lengths(self) -> dict[str, int]:
+        return {"block": self.blocks}
+
+    @validated
+    def forward(self, gates: Float[Tensor, "batch block"]) -> Tensor:
+        return gates
+
+
+@validated
+def walk(stack: Stack | None, gates: Float[Tensor, "batch block"]) -> Tensor:
+    return gates
+
+
+def test_what_an_object_says_of_its_axes_holds_in_its_methods_and_beside_it() -> None:
+    assert walk(None, GATES) is walk(Stack(3), GATES) is Stack(3)(GATES) is GATES
+    assert walk(stack=Stack(3), gates=GATES) is Stack(3)(gates=GATES) is GATES
+    for call in (
+        lambda: walk(Stack(5), GATES), lambda: Stack(5)(GATES), lambda: Stack.forward(Stack(5), GATES),
+        lambda: walk(stack=Stack(5), gates=GATES),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"gates must be of shape \((batch|4), 5\), got shape \(4, 3\)"):
+            call()
+
+
 def test_python_itself_says_what_is_missing_or_too_much() -> None:
     for call in (lambda: several(), lambda: several(PAIRS), lambda: gumbel_max(TWO, TWO), lambda: gumbel_max(x=TWO)):
         with pytest.raises(TypeError, match="argument"):
