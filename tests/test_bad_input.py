@@ -417,7 +417,7 @@ SKIPREC = {
     "half a gate": (lambda: skiprec().skip_blocks(ITEMS, GATES / 2), V, ("gates", "0 or 1")),
     "a gate of NaN": (lambda: skiprec().skip_blocks(ITEMS, GATES * NAN), V, ("gates", "NaN")),
     "gates of numpy": (lambda: skiprec().skip_blocks(ITEMS, GATES.numpy()), T, ("gates", "tensor", "numpy array")),
-    "gates for one history": (lambda: skiprec().skip_blocks(ITEMS, GATES[0]), V, ("gates", "(2, block)", "(2,)")),
+    "gates for one history": (lambda: skiprec().skip_blocks(ITEMS, GATES[0]), V, ("gates", "(2, 2)", "(2,)")),
     **logits_of("decide", lambda logits: skiprec().decide(logits, sample=False), PAIRS),
     **logits_of("sample", lambda logits: skiprec().decide(logits, sample=True), PAIRS),
     **logits_of("budget", lambda logits: within_budget(logits, 1), PAIRS),
@@ -663,7 +663,7 @@ REWARDS = {
     "reward: other rows": (
         lambda: policy_gradient.block_drop_reward(HIT, USED[:1]),
         V,
-        ("hit and used", "(2,)", "(1,)"),
+        ("used", "(2,)", "(1,)"),
     ),
     "reward: whole shares": (
         lambda: policy_gradient.published_reward(HIT, HIT.long()),
