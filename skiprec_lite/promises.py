@@ -93,8 +93,8 @@ def _rule_of(kind: Any, optional: bool) -> Rule | None:
     more = [mark for mark in getattr(kind, "__metadata__", ()) if callable(mark)]
     kind = get_args(kind)[0] if more else kind
     tensor = _tensor_rule(kind) if hasattr(kind, "dim_str") else None
-    checks = more if tensor or more else _checks_of(kind, optional)
-    speaks = hasattr(kind, "axis_lengths")
+    speaks = hasattr(kind, "check_argument")
+    checks = more if tensor or (more and not speaks) else [*_checks_of(kind, optional), *more]
     if not (tensor or checks):
         return None
 

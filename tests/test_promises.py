@@ -120,6 +120,7 @@ WRONG: list[tuple[Any, Any, type[Exception], str]] = [
     (Annotated[Float[Tensor, " u"], check_no_nan], GATES * NAN, V, "value must be of shape (u,), got shape (4, 3)"),
     (Callable[[int], int], 0.3, T, "value must be a function, got float 0.3"),
     (Kept, 3, T, "value must have something kept, got 3"),
+    (Annotated[Kept, check_no_nan], 3, T, "value must have something kept, got 3"),
     (Kept | None, 3, T, "value must have something kept, got 3"),
 ]  # fmt: skip
 
@@ -198,6 +199,10 @@ class Stack(nn.Module):
     def __init__(self, blocks: int) -> None:
         super().__init__()
         self.blocks = blocks
+
+    @staticmethod
+    def check_argument(name: str, value: object) -> None:
+        """Take everything."""
 
     def axis_lengths(self) -> dict[str, int]:
         return {"block": self.blocks}
