@@ -20,11 +20,14 @@ from skiprec_lite.inputs import (
     check_whole,
     whole_numbers,
 )
+from skiprec_lite.promises import like
 from skiprec_lite.splits import Split
 
 
 class NextItemModel(nn.Module):
     """What can be evaluated and asked for recommendations: it scores all items at chosen positions."""
+
+    check_argument = staticmethod(like("a backbone, a SkipRec or a baseline", "score_at"))
 
     def score_at(
         self,
@@ -119,8 +122,15 @@ class Backbone(Encoder):
     and inherits the one walk through the gated blocks.
     """
 
+    check_argument = staticmethod(
+        like("a backbone of residual blocks, such as a NextItNet", "embed", "blocks", "score", "encode")
+    )
     blocks: nn.ModuleList
     sizes: dict[str, object]
+
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"block": len(self.blocks)}
 
     def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Embed items; padding becomes 0."""

@@ -2,17 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone, NextItemModel, check_where
+from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.evaluation import gates_of
-from skiprec_lite.inputs import check_has, check_number, check_seed, check_sizes, check_tensor, check_whole
 from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.promises import Count, Seed, Share, Size, validated
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows, check_windows
+from skiprec_lite.splits import Windows
+
+
+def _check_some_row(name: str, gates: Tensor) -> None:
+    if len(gates) == 0:
+        raise ValueError(f"{name} must have at least one row, got shape {tuple(gates.shape)}")
+
+
+def _check_two_rows(name: str, gates: Tensor) -> None:
+    if len(gates) < 2:
+        raise ValueError(f"{name}: nobody has another user's gates among {len(gates)} rows")
 
 
 class _OnABackbone(NextItemModel):
@@ -36,18 +47,14 @@ class RandomGates(_OnABackbone):
     Each row keeps each block with probability `keep_rate`. A policy that helps must do better than this. Built in
     lesson 07.
 
-    Raises:
-        ValueError: if keep_rate is not a probability.
-
     Source: after Huang et al. (2016), "Deep networks with stochastic depth" (there a block is dropped for a whole
     batch, deeper ones more often, and at test each block's output is multiplied by its rate; here each row has gates
     of its own, there is one rate, and nothing is scaled).
     """
 
-    def __init__(self, backbone: Backbone, keep_rate: float) -> None:
+    @validated
+    def __init__(self, backbone: Backbone, keep_rate: Share) -> None:
         super().__init__()
-        check_has("backbone", backbone, "a backbone, such as a NextItNet", "blocks", "encode", "score")
-        check_number("keep_rate", keep_rate, least=0, most=1)
         self.backbone = backbone
         self.keep_rate = keep_rate
 
@@ -61,11 +68,11 @@ class RandomGates(_OnABackbone):
             )
         return SkipRec(self.backbone, policy).train(self.training)
 
+    @validated
     def hidden_at(
         self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "scored channel"]:
         """Walk under random gates in training mode, else at full depth."""
-        check_where(items, where)
         gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
         return self.backbone.encode(items, gates)[where]  # (batch, time, channel) -> (scored, channel)
 
@@ -76,97 +83,60 @@ class RandomDepth(_OnABackbone):
     The first blocks learn to do without the later ones, so that what a group needs lies in as few blocks as training
     finds. The second half of lesson 07 starts from such nets.
 
-    Raises:
-        ValueError: if full_share is not a probability.
-
     Source: the nested dropout of Rippel, Gelbart & Adams (2014), for blocks.
     """
 
-    def __init__(self, backbone: Backbone, full_share: float) -> None:
+    @validated
+    def __init__(self, backbone: Backbone, full_share: Share) -> None:
         super().__init__()
-        check_has("backbone", backbone, "a backbone, such as a NextItNet", "blocks", "encode", "score")
-        check_number("full_share", full_share, least=0, most=1)
         self.backbone = backbone
         self.full_share = full_share
 
+    @validated
     def hidden_at(
         self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "scored channel"]:
         """Walk to random depths in training mode, else to full depth."""
-        check_where(items, where)
         gates = random_depths(len(items), len(self.backbone.blocks), self.full_share)  # drawn in eval mode too
         hidden = self.backbone.encode(items, gates) if self.training else self.backbone.encode(items)
         return hidden[where]  # (batch, time, channel) -> (scored, channel)
 
 
-def random_depths(rows: int, blocks: int, full_share: float) -> Float[Tensor, "row block"]:
-    """Keep the first k blocks of each row, k uniform over 1 ... blocks, or all with probability `full_share`.
-
-    Raises:
-        TypeError: if rows or blocks is no whole number, or full_share no number.
-        ValueError: if there is no block, or full_share is not a probability.
-    """
-    check_whole("rows", rows, 0)
-    check_sizes(blocks=blocks)
-    check_number("full_share", full_share, least=0, most=1)
+@validated
+def random_depths(rows: Count, blocks: Size, full_share: Share) -> Float[Tensor, "row block"]:
+    """Keep the first k blocks of each row, k uniform over 1 ... blocks, or all with probability `full_share`."""
     depth = torch.randint(1, blocks + 1, (rows, 1))
     depth = torch.where(torch.rand(rows, 1) < full_share, blocks, depth)
     return (torch.arange(blocks) < depth).to(torch.float32)
 
 
-def random_gates(rows: int, blocks: int, keep_rate: float) -> Float[Tensor, "row block"]:
-    """Keep each block of each row with the same probability. Built in lesson 07.
-
-    Raises:
-        TypeError: if rows or blocks is no whole number, or keep_rate no number.
-        ValueError: if rows or blocks is below 0, or keep_rate is not a probability.
-    """
-    check_whole("rows", rows, 0)
-    check_whole("blocks", blocks, 0)
-    check_number("keep_rate", keep_rate, least=0, most=1)
-    return (torch.rand(rows, blocks) < keep_rate).to(torch.float32)
+@validated
+def random_gates(rows: Count, blocks: Count, keep_rate: Share) -> Float[Tensor, "row block"]:
+    """Keep each block of each row with the same probability. Built in lesson 07."""
+    return (torch.rand(rows, blocks) < keep_rate).float()
 
 
-def most_frequent_pattern(gates: Float[Tensor, "row block"]) -> Float[Tensor, "row block"]:
-    """Give every row the pattern that most rows have. Built in lesson 07.
-
-    Raises:
-        TypeError: if gates are no tensor of numbers.
-        ValueError: if there is no row, or gates are not (row, block).
-    """
-    check_tensor("gates", gates, "numbers", "row", "block")
-    if len(gates) == 0:
-        raise ValueError(f"gates must have at least one row, got shape {tuple(gates.shape)}")
+@validated
+def most_frequent_pattern(gates: Annotated[Num[Tensor, "row block"], _check_some_row]) -> Num[Tensor, "row block"]:
+    """Give every row the pattern that most rows have. Built in lesson 07."""
     patterns, counts = gates.unique(dim=0, return_counts=True)
     return patterns[counts.argmax()].expand_as(gates).clone()
 
 
-def another_users(gates: Float[Tensor, "row block"], *, seed: int = 0) -> Float[Tensor, "row block"]:
-    """Give every row the gates of another row, drawn without replacement, nobody their own. Built in lesson 07.
-
-    Raises:
-        TypeError: if gates are no tensor of numbers, or seed is no whole number.
-        ValueError: if there are fewer than two rows.
-    """
-    check_tensor("gates", gates, "numbers", "row", "block")
-    check_seed(seed)
-    if len(gates) < 2:
-        raise ValueError(f"nobody has another user's gates among {len(gates)} rows")
+@validated
+def another_users(
+    gates: Annotated[Num[Tensor, "row block"], _check_two_rows], *, seed: Seed = 0
+) -> Num[Tensor, "row block"]:
+    """Give every row the gates of another row, drawn without replacement, nobody their own. Built in lesson 07."""
     circle = torch.randperm(len(gates), generator=torch.Generator().manual_seed(seed))
     other = torch.empty_like(circle)
     other[circle] = circle.roll(1)  # everybody takes those of the one before
     return gates[other]
 
 
-def shuffled_histories(cases: Windows, *, seed: int = 0) -> Windows:
-    """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 07.
-
-    Raises:
-        TypeError: if cases are no Windows, or seed is no whole number.
-        ValueError: if the parts of the cases do not fit together.
-    """
-    check_windows("cases", cases)
-    check_seed(seed)
+@validated
+def shuffled_histories(cases: Windows, *, seed: Seed = 0) -> Windows:
+    """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 07."""
     generator = torch.Generator().manual_seed(seed)
     time = cases.items.shape[1]
     free = (cases.items > 0) & (torch.arange(time) <= cases.cut.unsqueeze(1))

@@ -1,51 +1,45 @@
 """What a gate is worth, known exactly: by flipping it, or by trying all patterns; and what straight-through sees."""
 
+from functools import partial
+from typing import Annotated
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone, in_eval_mode
 from skiprec_lite.gate_losses import losses_at, per_row
-from skiprec_lite.inputs import check_has, check_tensor, check_whole
-from skiprec_lite.splits import Windows, check_windows
+from skiprec_lite.inputs import check_whole
+from skiprec_lite.promises import validated
+from skiprec_lite.splits import Windows
+
+Few = Annotated[int, partial(check_whole, least=1, most=12)]  # 4,096 patterns are enough to wait for
 
 
-def all_patterns(blocks: int) -> Float[Tensor, "pattern block"]:
-    """List all 2^blocks rows of gates, from none kept to all kept. Built in lesson 07.
-
-    Raises:
-        TypeError: if blocks is no whole number.
-        ValueError: if blocks is outside 1 ... 12 (4,096 patterns are enough to wait for).
-    """
-    check_whole("blocks", blocks, 1, 12)
+@validated
+def all_patterns(blocks: Few) -> Float[Tensor, "pattern block"]:
+    """List all 2^blocks rows of gates, from none kept to all kept. Built in lesson 07."""
     bits = torch.arange(2**blocks).unsqueeze(1) >> torch.arange(blocks - 1, -1, -1)
     return (bits & 1).to(torch.float32)
 
 
 @torch.no_grad()
+@validated
 def pattern_losses(
     backbone: Backbone, cases: Windows, patterns: Float[Tensor, "pattern block"]
 ) -> Float[Tensor, "pattern row"]:
-    """Each row's mean loss under each pattern, in eval mode. Built in lesson 07.
-
-    Raises:
-        TypeError: if an argument is of a wrong type; so for `gate_slopes` and `gate_differences`.
-        ValueError: if the patterns, or there the gates, are not of the backbone's blocks.
-    """
-    check_windows("cases", cases)
-    _check(backbone, "patterns", patterns, "pattern")
+    """Each row's mean loss under each pattern, in eval mode. Built in lesson 07."""
     with in_eval_mode(backbone):
         return torch.stack([per_row(losses_at(backbone, cases, row.expand(len(cases), -1)), cases) for row in patterns])
 
 
+@validated
 def gate_slopes(backbone: Backbone, cases: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, "row block"]:
     """Slope dL/dg of each row's own mean loss at its gates: all that straight-through sees of a block.
 
     In eval mode. For a ReZero block the slopes of those who keep it sum to scale * dL/dscale, exactly, since
     dL/dg = scale * <dL/dhidden, branch>: once the backbone has settled they cancel. Built in lesson 07.
     """
-    check_windows("cases", cases)
-    _check(backbone, "gates", gates, len(cases))
     leaf = gates.detach().clone().requires_grad_()
     with in_eval_mode(backbone):
         total = per_row(losses_at(backbone, cases, leaf), cases).sum()  # rows do not touch one another
@@ -54,6 +48,7 @@ def gate_slopes(backbone: Backbone, cases: Windows, gates: Float[Tensor, "row bl
 
 
 @torch.no_grad()
+@validated
 def gate_differences(
     backbone: Backbone, cases: Windows, gates: Float[Tensor, "row block"]
 ) -> Float[Tensor, "row block"]:
@@ -61,8 +56,6 @@ def gate_differences(
 
     In eval mode; below 0 where the block helps. Built in lesson 07.
     """
-    check_windows("cases", cases)
-    _check(backbone, "gates", gates, len(cases))
     with in_eval_mode(backbone):
         here = per_row(losses_at(backbone, cases, gates), cases)
         columns = []
@@ -72,8 +65,3 @@ def gate_differences(
             other = per_row(losses_at(backbone, cases, flipped), cases)
             columns.append((2 * gates[:, block] - 1) * (here - other))
     return torch.stack(columns, dim=1)
-
-
-def _check(backbone: Backbone, name: str, gates: Tensor, rows: int | str) -> None:
-    check_has("backbone", backbone, "a backbone, such as a NextItNet", "blocks", "encode", "score")
-    check_tensor(name, gates, "floating point numbers", rows, len(backbone.blocks))

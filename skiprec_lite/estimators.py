@@ -6,42 +6,73 @@ so that its bias and its variance can be looked at; their mean over the rows is 
 """
 
 from collections.abc import Callable
+from functools import partial, wraps
+from typing import Annotated, Concatenate, ParamSpec
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from skiprec_lite.gumbel import gumbel_softmax
-from skiprec_lite.inputs import check_callable, check_generator, check_sizes, check_tensor, described
+from skiprec_lite.inputs import described
+from skiprec_lite.promises import Positive, Size, validated
 
+P = ParamSpec("P")
 Loss = Callable[[Tensor], Tensor]  # gates (row, gate), also between 0 and 1 -> one loss per row
 
 
-def exact_gradient(logits: Float[Tensor, " gate"], loss: Loss) -> Float[Tensor, " gate"]:
+def _check_gates(name: str, logits: Tensor) -> None:
+    if len(logits) == 0 or torch.isnan(logits).any():
+        raise ValueError(f"{name} must hold at least one gate and no NaN, got {logits.tolist()}")
+
+
+def _check_few(name: str, logits: Tensor) -> None:
+    if len(logits) > 16:
+        raise ValueError(f"at most 16 gates can be enumerated, {name} hold {len(logits)}")
+
+
+Logits = Annotated[Float[Tensor, " gate"], _check_gates]
+
+
+def _per_row(
+    estimator: Callable[Concatenate[Tensor, Loss, P], Tensor],
+) -> Callable[Concatenate[Tensor, Loss, P], Tensor]:
+    """Hand on a loss that raises where it does not give one number per row: another shape would be broadcast."""
+
+    @wraps(estimator)
+    def with_a_loss_per_row(logits: Tensor, loss: Loss, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        def one_per_row(gates: Tensor) -> Tensor:
+            found, rows = loss(gates), len(gates)
+            if not isinstance(found, Tensor) or found.shape != (rows,):
+                raise ValueError(f"loss must give one number per row, a tensor of ({rows},), got {described(found)}")
+            return found
+
+        return estimator(logits, one_per_row, *args, **kwargs)
+
+    return with_a_loss_per_row
+
+
+@validated
+@_per_row
+def exact_gradient(logits: Annotated[Logits, _check_few], loss: Loss) -> Float[Tensor, " gate"]:
     """Gradient of the expected loss, by enumerating all 2^n choices. Built in lesson 03.
 
     Args:
-        logits: a_i of each gate; at most 16 gates.
-        loss: gates (row, gate) -> one loss per row.
-
-    Raises:
-        TypeError: if the logits are no tensor of floating point numbers, or loss is no function of gates.
-        ValueError: if loss does not return one number per row,
-            there are more than 16 gates (65,536 choices are enough to wait for), none, or a logit is NaN.
+        logits: a_i of each gate; at most 16 gates (65,536 choices are enough to wait for).
+        loss: gates (row, gate) -> one loss per row; any other shape is an error.
     """
-    loss = _checked(logits, loss)
-    if len(logits) > 16:
-        raise ValueError(f"at most 16 gates can be enumerated, got {len(logits)}")
     leaf = logits.detach().clone().requires_grad_()
-    choices = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=logits.dtype)] * len(logits)).view(-1, len(logits))
+    bits = [torch.tensor([0.0, 1.0], dtype=logits.dtype)] * len(logits)
+    choices = torch.cartesian_prod(*bits).view(-1, len(logits))
     keep = torch.sigmoid(leaf)
     probability = torch.where(choices == 1, keep, 1 - keep).prod(dim=1)  # (choice,)
     (gradient,) = torch.autograd.grad((probability * loss(choices).detach()).sum(), leaf)
     return gradient
 
 
+@validated
 def straight_through(
-    logits: Float[Tensor, " gate"], loss: Loss, samples: int, *, tau: float, generator: torch.Generator | None = None
+    logits: Logits, loss: Loss, samples: Size, *, tau: Positive, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
     """Straight-through Gumbel-Softmax: f'(z) at the hard sample, times the soft sample's slope y(1 - y) / tau.
 
@@ -50,13 +81,13 @@ def straight_through(
 
     Source: Jang et al. (2017).
     """
-    return _through_a_sample(
-        logits, loss, samples, lambda pairs: gumbel_softmax(pairs, tau, hard=True, generator=generator)
-    )
+    draw = partial(gumbel_softmax, tau=tau, hard=True, generator=generator)
+    return _through_a_sample(logits, loss, samples, draw)
 
 
+@validated
 def relaxed(
-    logits: Float[Tensor, " gate"], loss: Loss, samples: int, *, tau: float, generator: torch.Generator | None = None
+    logits: Logits, loss: Loss, samples: Size, *, tau: Positive, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
     """Gumbel-Softmax without the hard step: the exact gradient of another objective, E f(y) at soft gates y.
 
@@ -64,17 +95,18 @@ def relaxed(
 
     Source: Maddison et al. (2017); Jang et al. (2017).
     """
-    return _through_a_sample(logits, loss, samples, lambda pairs: gumbel_softmax(pairs, tau, generator=generator))
+    return _through_a_sample(logits, loss, samples, partial(gumbel_softmax, tau=tau, generator=generator))
 
 
+@validated
+@_per_row
 def identity_straight_through(
-    logits: Float[Tensor, " gate"], loss: Loss, samples: int, *, generator: torch.Generator | None = None
+    logits: Logits, loss: Loss, samples: Size, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
     """Identity straight-through: f'(z) at the hard sample, as if dz/da were 1. Built in lesson 03.
 
     Source: Bengio et al. (2013); Hinton's lectures (2012).
     """
-    loss = _checked(logits, loss, samples)
     leaf = logits.detach().expand(samples, -1).clone().requires_grad_()
     gates = draw_gates(logits, samples, generator=generator)
     # The bracket is exactly 0: without it the value would be off by an ulp, and by more for large logits.
@@ -82,10 +114,12 @@ def identity_straight_through(
     return gradient
 
 
+@validated
+@_per_row
 def reinforce(
-    logits: Float[Tensor, " gate"],
+    logits: Logits,
     loss: Loss,
-    samples: int,
+    samples: Size,
     *,
     baseline: bool = False,
     generator: torch.Generator | None = None,
@@ -102,7 +136,6 @@ def reinforce(
 
     Source: Williams (1992).
     """
-    loss = _checked(logits, loss, samples)
     gates = draw_gates(logits, samples, generator=generator)
     advantage = loss(gates)
     if baseline:
@@ -110,8 +143,10 @@ def reinforce(
     return (advantage.unsqueeze(1) * (gates - torch.sigmoid(logits))).detach()
 
 
+@validated
+@_per_row
 def difference(
-    logits: Float[Tensor, " gate"], loss: Loss, samples: int, *, generator: torch.Generator | None = None
+    logits: Logits, loss: Loss, samples: Size, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
     """Flip each gate in turn, the others sampled: pi_k (1 - pi_k) (f | z_k = 1  -  f | z_k = 0). Unbiased.
 
@@ -119,7 +154,6 @@ def difference(
 
     Source: the local expectation gradient of Titsias & Lázaro-Gredilla (2015), for independent gates.
     """
-    loss = _checked(logits, loss, samples)
     gates = draw_gates(logits, samples, generator=generator)
     slope = torch.sigmoid(logits) * torch.sigmoid(-logits)  # pi (1 - pi)
     here, columns = loss(gates), []
@@ -131,47 +165,20 @@ def difference(
     return torch.stack(columns, dim=1).detach()
 
 
+@validated
 def draw_gates(
-    logits: Float[Tensor, " gate"], samples: int, *, generator: torch.Generator | None = None
+    logits: Logits, samples: Size, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
-    """Independent gates, 1 with probability sigmoid(logit). Built in lesson 03.
-
-    Raises:
-        TypeError: if the logits are no tensor of floating point numbers, or samples is no whole number.
-        ValueError: if there is no gate, a logit is NaN, or samples is below 1.
-    """
-    _check(logits, samples)
-    check_generator(generator)
+    """Independent gates, 1 with probability sigmoid(logit). Built in lesson 03."""
     u = torch.rand(samples, len(logits), generator=generator, dtype=logits.dtype)
     return (u < torch.sigmoid(logits)).to(logits.dtype)
 
 
+@_per_row
 def _through_a_sample(
     logits: Float[Tensor, " gate"], loss: Loss, samples: int, draw: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "sample gate"]:
-    loss = _checked(logits, loss, samples)
     leaf = logits.detach().expand(samples, -1).clone().requires_grad_()
     pairs = torch.stack([leaf, torch.zeros_like(leaf)], dim=-1)  # logits (keep, skip) of each gate
     (gradient,) = torch.autograd.grad(loss(draw(pairs)[..., 0]).sum(), leaf)
     return gradient
-
-
-def _check(logits: Float[Tensor, " gate"], samples: int = 1) -> None:
-    check_tensor("logits", logits, "floating point numbers", "gate")
-    check_sizes(samples=samples)
-    if len(logits) == 0 or torch.isnan(logits).any():
-        raise ValueError(f"logits must hold at least one gate and no NaN, got {logits.tolist()}")
-
-
-def _checked(logits: Float[Tensor, " gate"], loss: Loss, samples: int = 1) -> Loss:
-    """The same loss, which raises where it does not give one number per row: another shape would be broadcast."""
-    _check(logits, samples)
-    check_callable("loss", loss, "a function of gates (row, gate)")
-
-    def per_row(gates: Tensor) -> Tensor:
-        losses = loss(gates)
-        if not isinstance(losses, Tensor) or losses.shape != (len(gates),):
-            raise ValueError(f"loss must give one number per row, a tensor of ({len(gates)},), got {described(losses)}")
-        return losses
-
-    return per_row

@@ -3,28 +3,36 @@
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from skiprec_lite import metrics
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
-from skiprec_lite.inputs import check_flag, check_has, check_sizes, check_tensor, whole_numbers
+from skiprec_lite.inputs import check_tensor, whole_numbers
+from skiprec_lite.promises import Size, validated
 from skiprec_lite.skiprec import SkipRec, last_position
-from skiprec_lite.splits import Windows, check_windows
+from skiprec_lite.splits import Windows
 
 SCORES_AT_ONCE = 2**25  # 128 MiB of float32; a catalogue of 100,000 items would ask for half a gigabyte and more
 
 
+def _check_some_case(name: str, value: Tensor | Windows) -> None:
+    if len(value) == 0:
+        raise ValueError(f"there is no case: {name} hold nothing")
+
+
 @torch.no_grad()
+@validated
 def rank_cases(
     model: NextItemModel,
     cases: Windows,
     *,
     exclude_seen: bool = False,
-    gates: Float[Tensor, "row block"] | None = None,
-    batch_size: int = 128,
+    gates: Num[Tensor, "row block"] | None = None,
+    batch_size: Size = 128,
 ) -> Int[Tensor, " scored"]:
     """Rank of the true item at every scored position of the cases, row by row. Built in lesson 04.
 
@@ -39,17 +47,11 @@ def rank_cases(
         One rank per scored position, 1 = best.
 
     Raises:
-        ValueError: if a score is NaN, an item is unknown to the model, or gates do not have a row for each case.
-        TypeError: if gates are given for a model that has none, or an argument is of a wrong type.
+        ValueError: if a score is NaN, or an item is unknown to the model.
+        TypeError: if gates are given for a model that has none.
     """
-    check_has("model", model, "a backbone, a SkipRec or a baseline", "score_at", "training")
-    check_windows("cases", cases)
-    check_sizes(batch_size=batch_size)
-    check_flag("exclude_seen", exclude_seen)
-    if gates is not None:
-        if not isinstance(model, SkipRec):
-            raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
-        check_tensor("gates", gates, "numbers", len(cases), len(model.backbone.blocks))
+    if gates is not None and not isinstance(model, SkipRec):
+        raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
     ranks = [torch.empty(0, dtype=torch.int64)]
     with in_eval_mode(model):
         for batch, index in _batches(cases, _rows_at_once(cases, batch_size)):
@@ -70,7 +72,7 @@ def evaluate(
     ks: Sequence[int] = (5, 10, 20),
     *,
     exclude_seen: bool = False,
-    gates: Float[Tensor, "row block"] | None = None,
+    gates: Num[Tensor, "row block"] | None = None,
 ) -> dict[str, float]:
     """Hit rate, MRR and NDCG at each k, means over the scored positions. Built in lesson 04.
 
@@ -83,78 +85,55 @@ def evaluate(
 
     Returns:
         {"hr@5": …, "mrr@5": …, "ndcg@5": …, …}
-
-    Raises:
-        TypeError: if an argument is of a wrong type.
-        ValueError: if there is no case, a score is NaN or a k is below 1.
     """
     ks = _cut_offs(ks)  # before the long part
     return summarise(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), ks)
 
 
-def summarise(ranks: Int[Tensor, " scored"], ks: Sequence[int] = (5, 10, 20)) -> dict[str, float]:
-    """Turn ranks into what `evaluate` returns; for those who need the ranks of `rank_cases` for more than that.
-
-    Raises:
-        TypeError: if ranks are no tensor of whole numbers, or a k is none.
-        ValueError: if there is no rank, or a k is below 1.
-    """
-    check_tensor("ranks", ranks, "whole numbers", "scored")
+@validated
+def summarise(
+    ranks: Annotated[Int[Tensor, " scored"], _check_some_case], ks: Sequence[int] = (5, 10, 20)
+) -> dict[str, float]:
+    """Turn ranks into what `evaluate` returns; for those who need the ranks of `rank_cases` for more than that."""
     ks = _cut_offs(ks)
-    if len(ranks) == 0:
-        raise ValueError("there is no case to evaluate")
     named = {"hr": metrics.hit_rate, "mrr": metrics.mrr, "ndcg": metrics.ndcg}
     return {f"{name}@{k}": float(metric(ranks, k).mean()) for k in ks for name, metric in named.items()}
 
 
-def mean_per_user(values: Float[Tensor, " scored"], cases: Windows) -> Float[Tensor, " user"]:
+@validated
+def mean_per_user(
+    values: Annotated[Float[Tensor, " scored"], _check_some_case], cases: Windows
+) -> Float[Tensor, " user"]:
     """Average a number per scored position over each user of the cases, users in the order of their index.
 
     The user is the unit of every standard error: the ten predictions for one user are not independent.
-
-    Raises:
-        TypeError: if the values are no tensor of floating point numbers, or cases no Windows.
-        ValueError: if there is no case, or not one value for each scored position.
     """
-    check_windows("cases", cases)
     check_tensor("values", values, "floating point numbers", int(cases.scored().sum()))
-    if len(values) == 0:
-        raise ValueError("there is no case to average over")
     owners = cases.users.unsqueeze(1).expand_as(cases.targets)[cases.scored()]
     _, position = owners.unique(return_inverse=True)
     total = torch.zeros(int(position.max()) + 1, dtype=values.dtype).index_add_(0, position, values)
     return total / torch.bincount(position)
 
 
+@validated
 def ndcg_per_user(
     model: NextItemModel,
     cases: Windows,
-    k: int = 10,
+    k: Size = 10,
     *,
     exclude_seen: bool = False,
-    gates: Float[Tensor, "row block"] | None = None,
+    gates: Num[Tensor, "row block"] | None = None,
 ) -> Float[Tensor, " user"]:
-    """NDCG@k of each user, all items ranked, their own past ruled out or not. Built in lesson 04.
-
-    Raises:
-        TypeError, ValueError: as `rank_cases` and `mean_per_user` do.
-    """
-    check_sizes(k=k)
+    """NDCG@k of each user, all items ranked, their own past ruled out or not. Built in lesson 04."""
     return mean_per_user(metrics.ndcg(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), k), cases)
 
 
 @torch.no_grad()
-def gates_of(model: SkipRec, cases: Windows, *, sample: bool = False) -> Float[Tensor, "row block"]:
-    """Return the policy's gates for each row: greedy, or one sample.
-
-    Raises:
-        TypeError: if the model is no SkipRec, or cases are no Windows.
-        ValueError: if there is no case, or the policy cannot read one of them.
-    """
-    check_has("model", model, "a SkipRec", "gates", "policy")
-    check_windows("cases", cases)
-    if len(cases) == 0:
-        raise ValueError("there is no case to choose gates for")
+@validated
+def gates_of(
+    model: SkipRec, cases: Annotated[Windows, _check_some_case], *, sample: bool = False
+) -> Float[Tensor, "row block"]:
+    """Return the policy's gates for each row: greedy, or one sample."""
     batches = [model.gates(batch.items, batch.cut, sample=sample) for batch, _ in _batches(cases, 512)]
     return torch.cat(batches)
 
@@ -192,7 +171,8 @@ def _without_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) -
 
 
 @torch.no_grad()
-def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repeats: int = 9) -> dict[str, float]:
+@validated
+def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repeats: Size = 9) -> dict[str, float]:
     """Measure the next-item scores of one batch: all blocks run, and only the kept ones. Built in lesson 09.
 
     The two are timed in turn, so that a machine whose speed drifts treats them alike; the policy's own time counts
@@ -205,13 +185,7 @@ def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repea
 
     Returns:
         {"full": …, "skipped": …}, medians in seconds.
-
-    Raises:
-        TypeError: if the model is no SkipRec, items are no tensor of whole numbers or repeats is no whole number.
-        ValueError: if an item is unknown, a row holds none, or repeats is below 1.
     """
-    check_has("model", model, "a SkipRec", "backbone", "score_at")
-    check_sizes(repeats=repeats)
     where = last_position(items)
     seconds: dict[str, list[float]] = {"full": [], "skipped": []}
     for _ in range(repeats + 1):

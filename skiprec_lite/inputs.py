@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_KINDS: dict[str, Callable[[torch.dtype], bool]] = {
+KINDS: dict[str, Callable[[torch.dtype], bool]] = {
     "floating point numbers": lambda dtype: dtype.is_floating_point,
     "whole numbers": lambda dtype: dtype in (torch.int64, torch.int32),  # what an embedding takes
     "bools": lambda dtype: dtype == torch.bool,
@@ -48,7 +48,7 @@ def check_tensor(name: str, value: object, kind: str, *axes: str | int) -> None:
         TypeError: if it is no tensor, or one of another kind of numbers.
         ValueError: if it has another shape.
     """
-    if not isinstance(value, Tensor) or not _KINDS[kind](value.dtype):
+    if not isinstance(value, Tensor) or not KINDS[kind](value.dtype):
         raise TypeError(f"{name} must be a tensor of {kind}, got {described(value)}")
     if not axes:
         return
@@ -60,11 +60,10 @@ def check_tensor(name: str, value: object, kind: str, *axes: str | int) -> None:
         raise ValueError(f"{name} must be of shape ({wanted}), got shape {tuple(value.shape)}")
 
 
-def check_rows(items: object) -> None:
-    """Raise unless items are a tensor of whole numbers (batch, time) with at least one position; contents aside."""
-    check_tensor("items", items, "whole numbers", "batch", "time")
-    if isinstance(items, Tensor) and items.shape[1] == 0:
-        raise ValueError(f"items must have at least one position, got shape {tuple(items.shape)}")
+def check_rows(name: str, items: Tensor) -> None:
+    """Raise ValueError unless rows of items have at least one position."""
+    if items.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one position, got shape {tuple(items.shape)}")
 
 
 def check_whole(name: str, value: object, least: int | None = 1, most: int | None = None) -> None:
@@ -134,6 +133,12 @@ def check_generator(generator: object) -> None:
     """Raise TypeError unless it is torch's source of randomness, or None."""
     if generator is not None and not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator or None, got {described(generator)}")
+
+
+def check_floating(name: str, dtype: object) -> None:
+    """Raise TypeError unless it is a torch.dtype of floating point numbers."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"{name} must be a floating point dtype such as torch.float32, got {described(dtype)}")
 
 
 def whole_numbers(name: str, values: object, least: int = 1, *, each: str = "") -> list[int]:

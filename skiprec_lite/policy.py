@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from skiprec_lite.backbones import check_items, item_embedding
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.inputs import check_number, check_sizes, whole_numbers
+from skiprec_lite.promises import like
 
 
 class PolicyNetwork(nn.Module):
@@ -33,6 +34,8 @@ class PolicyNetwork(nn.Module):
 
     Source: Chen et al. (2021).
     """
+
+    check_argument = staticmethod(like("a PolicyNetwork", "sizes", "forward"))
 
     def __init__(
         self,

@@ -7,11 +7,12 @@ from torch.nn import functional as F
 
 from skiprec_lite.backbones import in_eval_mode
 from skiprec_lite.gate_losses import losses_at, per_row
-from skiprec_lite.inputs import check_number, check_sizes, check_tensor
+from skiprec_lite.promises import Size, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import Windows
 
 
+@validated
 def block_drop_reward(
     hit: Bool[Tensor, "*where"], used: Float[Tensor, "*where"], *, miss: float = 0.5
 ) -> Float[Tensor, "*where"]:
@@ -24,50 +25,34 @@ def block_drop_reward(
         used: share of the blocks that was run, 0 ... 1.
         miss: what a miss costs.
 
-    Raises:
-        TypeError: if hit is no tensor of bools, used none of floating point numbers, or miss no number.
-        ValueError: if hit and used differ in shape, or miss is not finite.
-
     Source: Wu et al. (2018), BlockDrop.
     """
-    _check_hits(hit, used)
-    check_number("miss", miss)
     return torch.where(hit, 1 - used.square(), -miss)
 
 
+@validated
 def published_reward(
     hit: Bool[Tensor, "*where"], used: Float[Tensor, "*where"], *, gamma: float = 1.0
 ) -> Float[Tensor, "*where"]:
     """The reward in the authors' code, 1 - gamma (1 - used)^2: it *falls* with skipping. A miss costs gamma.
 
     Built in lesson 10.
-
-    Raises:
-        TypeError: if hit is no tensor of bools, used none of floating point numbers, or gamma no number.
-        ValueError: if hit and used differ in shape, or gamma is not finite.
     """
-    _check_hits(hit, used)
-    check_number("gamma", gamma)
     return torch.where(hit, 1 - gamma * (1 - used).square(), -gamma)
 
 
+@validated
 def log_probability(
     logits: Float[Tensor, "batch block 2"], gates: Float[Tensor, "batch block"]
 ) -> Float[Tensor, " batch"]:
-    """Log-probability of each row's gates under independent choices. Built in lesson 10.
-
-    Raises:
-        TypeError: if one is no tensor of floating point numbers.
-        ValueError: if logits are not (batch, block, 2), or gates not (batch, block).
-    """
-    check_tensor("logits", logits, "floating point numbers", "batch", "block", 2)
-    check_tensor("gates", gates, "floating point numbers", *logits.shape[:2])
+    """Log-probability of each row's gates under independent choices. Built in lesson 10."""
     log_pi = F.log_softmax(logits, dim=-1)  # (batch, block, keep / skip)
     return (gates * log_pi[..., 0] + (1 - gates) * log_pi[..., 1]).sum(dim=1)
 
 
+@validated
 def self_critical_loss(
-    model: SkipRec, batch: Windows, cost: float, *, k: int = 10, miss: float = 0.5
+    model: SkipRec, batch: Windows, cost: float, *, k: Size = 10, miss: float = 0.5
 ) -> Float[Tensor, ""]:
     """Cross-entropy of the backbone under sampled gates, and a self-critical step for the policy.
 
@@ -81,13 +66,8 @@ def self_critical_loss(
     A sampled softmax shortens the cross-entropy only: a hit is a rank among all items, and the reward scores them all,
     (scored, num_items + 1) numbers at once, without a gradient.
 
-    Raises:
-        TypeError: if k is no whole number, or miss no number.
-        ValueError: if k is below 1, or miss not finite.
-
     Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop.
     """
-    check_sizes(k=k)
     logits = model.gate_logits(batch.items, batch.cut)
     gates = model.decide(logits, sample=True).detach()
     greedy = model.decide(logits, sample=False)
@@ -100,13 +80,6 @@ def self_critical_loss(
     advantage = rewards[0] - rewards[1]
     policy = -(advantage * log_probability(logits, gates)).mean()
     return losses_at(model.backbone, batch, gates).mean() + cost * policy
-
-
-def _check_hits(hit: Tensor, used: Tensor) -> None:
-    check_tensor("used", used, "floating point numbers")
-    check_tensor("hit", hit, "bools")
-    if hit.shape != used.shape:
-        raise ValueError(f"hit and used must be of one shape, got {tuple(hit.shape)} and {tuple(used.shape)}")
 
 
 def _rows(batch: Windows) -> Tensor:

@@ -1,17 +1,24 @@
 """SkipRec: any backbone of residual blocks, and a policy that decides for each user which of them to keep."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone, NextItemModel, check_where, in_eval_mode
-from skiprec_lite.gumbel import check_logits, check_temperature, gumbel_softmax
-from skiprec_lite.inputs import check_flag, check_has, check_rows, check_sizes, check_tensor, check_whole, item_row
+from skiprec_lite.backbones import Backbone, NextItemModel, in_eval_mode
+from skiprec_lite.gumbel import check_logits, gumbel_softmax
+from skiprec_lite.inputs import item_row
 from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.promises import Count, Positive, Rows, Size, like, validated
 from skiprec_lite.splits import pad_left
+
+Histories = Annotated[
+    Sequence[Sequence[int] | np.ndarray], like("a list of histories, such as [[3, 1, 2]]", "__len__", "__iter__")
+]
+KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
 
 
 class SkipRec(NextItemModel):
@@ -22,23 +29,17 @@ class SkipRec(NextItemModel):
 
     Args:
         backbone: a model with `embed`, `blocks`, `score` and `encode`.
-        policy: its number of blocks is the backbone's.
+        policy: made for the backbone's number of blocks, and for its items.
         tau: temperature of the gates' gradient.
-
-    Raises:
-        TypeError: if one of them is no such model, or tau no number.
-        ValueError: if policy and backbone disagree on blocks or items, or tau is not finite and positive.
 
     Source: Chen et al. (2021).
     """
 
-    def __init__(self, backbone: Backbone, policy: PolicyNetwork, *, tau: float = 10.0) -> None:
+    check_argument = staticmethod(like("a SkipRec", "backbone", "policy", "gates", "score_at"))
+
+    @validated
+    def __init__(self, backbone: Backbone, policy: PolicyNetwork, *, tau: Positive = 10.0) -> None:
         super().__init__()
-        check_temperature(tau)
-        check_has(
-            "backbone", backbone, "a backbone, a model with residual blocks", "embed", "blocks", "score", "encode"
-        )
-        check_has("policy", policy, "a PolicyNetwork", "sizes", "forward")
         for what, key, here in (
             ("blocks", "num_blocks", len(backbone.blocks)),
             ("items", "num_items", backbone.sizes["num_items"]),
@@ -48,6 +49,10 @@ class SkipRec(NextItemModel):
         self.backbone = backbone
         self.policy = policy
         self.tau = tau
+
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"block": len(self.backbone.blocks)}
 
     def gate_logits(
         self, items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
@@ -65,20 +70,17 @@ class SkipRec(NextItemModel):
             cut: index of the last item that the policy may read in each row; None = the last one.
             sample: True draws straight-through gates (also in eval mode), False takes the likelier choice:
                 keep iff the keep logit is larger.
-
-        Raises:
-            TypeError: if items or cut are no tensors of whole numbers.
-            ValueError: if an item or a cut is out of range, or a row has no item up to its cut.
         """
         return self.decide(self.gate_logits(items, cut), sample=sample)
 
-    def decide(self, logits: Float[Tensor, "batch block 2"], *, sample: bool) -> Float[Tensor, "batch block"]:
+    @validated
+    def decide(self, logits: KeepOrSkip, *, sample: bool) -> Float[Tensor, "batch block"]:
         """Turn logits (keep, skip) into gates: a straight-through sample, or keep iff the keep logit is larger."""
         if sample:
             return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
-        check_logits(logits)
         return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
 
+    @validated
     def forward(
         self, items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch time columns"]:
@@ -90,12 +92,13 @@ class SkipRec(NextItemModel):
         before = _positions(items) < _cut_column(items, cut)
         return self.backbone.score(hidden).masked_fill(before.unsqueeze(-1), torch.nan)
 
+    @validated
     def score_at(
         self,
         items: Int[Tensor, "batch time"],
         where: Bool[Tensor, "batch time"],
         cut: Int[Tensor, " batch"] | None = None,
-        gates: Float[Tensor, "batch block"] | None = None,
+        gates: Num[Tensor, "batch block"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row, without running skipped blocks.
 
@@ -105,11 +108,8 @@ class SkipRec(NextItemModel):
             cut: index of the last item that the policy may read in each row; None = the last one.
             gates: 0 / 1 gates to use in place of the policy's greedy ones.
 
-        Raises:
-            TypeError: if where is no tensor of bools, or items, cut or gates none of numbers.
-            ValueError: if a position before `cut` is asked for, or a shape, an item, a cut or a gate is wrong.
+        A position before `cut` is an error: the gates have read what comes there.
         """
-        check_where(items, where)
         before = where[:, :-1] if cut is None else where & (_positions(items) < _cut_column(items, cut))
         if before.any():
             raise ValueError("a position before the cut cannot be scored: its gates have read the item to predict")
@@ -118,7 +118,7 @@ class SkipRec(NextItemModel):
         return self.backbone.score(self.skip_blocks(items, gates)[where])
 
     def skip_blocks(
-        self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"]
+        self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"]
     ) -> Float[Tensor, "batch time channel"]:
         """Walk through the blocks and run each only for the rows that keep it; see `encode_kept`."""
         return encode_kept(self.backbone, items, gates)
@@ -127,16 +127,14 @@ class SkipRec(NextItemModel):
 CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 09)
 
 
+@validated
 def encode_kept(
-    backbone: Backbone, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"]
+    backbone: Backbone, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"]
 ) -> Float[Tensor, "batch time channel"]:
     """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
 
-    Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included. Built in lesson 09.
-
-    Raises:
-        TypeError: if items are no tensor of whole numbers, or gates none of numbers.
-        ValueError: if a gate is neither 0 nor 1, the shape is not (batch, block), or an item is out of range.
+    Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included; a gate that is
+    neither 0 nor 1 is an error. Built in lesson 09.
     """
     backbone.check_input(items, gates)
     keep = gates.bool()
@@ -155,7 +153,8 @@ def encode_kept(
     return hidden
 
 
-def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tensor, "batch block"]:
+@validated
+def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
     """Greedy gates with at most k blocks a user: of those that the policy would keep, the k it is surest of.
 
     Sure means a large gap between the keep and the skip logit. Built in lesson 09.
@@ -163,42 +162,36 @@ def within_budget(logits: Float[Tensor, "batch block 2"], k: int) -> Float[Tenso
     Args:
         logits: (keep, skip) of each block.
         k: the budget; from the number of blocks on it changes nothing.
-
-    Raises:
-        TypeError: if logits are no tensor of floating point numbers, or k is no whole number.
-        ValueError: if k is negative, a logit is NaN or +inf, or the shape is not (batch, block, 2).
     """
-    check_tensor("logits", logits, "floating point numbers", "batch", "block", 2)
-    check_logits(logits)
-    check_whole("k", k, 0)
     gap = logits[..., 0] - logits[..., 1]
     surest = gap.topk(min(k, gap.shape[1]), dim=1).indices
     return torch.zeros_like(gap).scatter(1, surest, 1.0) * (gap > 0)
 
 
-def visible(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
+@validated
+def visible(items: Rows, cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
     """Return what the policy may read: everything after `cut` becomes padding."""
-    check_rows(items)
     return items if cut is None else items.masked_fill(_positions(items) > _cut_column(items, cut), 0)
 
 
-def last_position(items: Int[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
+@validated
+def last_position(items: Rows) -> Bool[Tensor, "batch time"]:
     """Return where the next item is scored: the last position of each row."""
-    check_rows(items)
     where = torch.zeros_like(items, dtype=torch.bool)
     where[:, -1] = True
     return where
 
 
 @torch.no_grad()
+@validated
 def recommend(
     model: NextItemModel,
-    histories: Sequence[Sequence[int] | np.ndarray],
-    k: int,
+    histories: Histories,
+    k: Size,
     *,
     exclude_seen: bool = True,
-    length: int = 50,
-    batch_size: int = 256,
+    length: Size = 50,
+    batch_size: Size = 256,
 ) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
     """The k best next items for each history.
 
@@ -214,13 +207,9 @@ def recommend(
         items and scores, both (len(histories), k), best first.
 
     Raises:
-        TypeError: if model is none, histories are no list of rows of whole numbers, or k is no whole number.
-        ValueError: if k is below 1 or larger than what can be recommended, a history is empty, or an item is unknown.
+        TypeError: if a history holds anything but whole numbers.
+        ValueError: if k is larger than what can be recommended, a history is empty, or an item is unknown.
     """
-    check_has("model", model, "a backbone, a SkipRec or a baseline", "score_at")
-    check_sizes(k=k, length=length, batch_size=batch_size)
-    check_flag("exclude_seen", exclude_seen)
-    check_has("histories", histories, "a list of histories, such as [[3, 1, 2]]", "__len__", "__iter__")
     rows = [item_row(f"history {row}", history) for row, history in enumerate(histories)]
     for row, history in enumerate(rows):
         if len(history) == 0:
@@ -261,7 +250,6 @@ def _cut_column(items: Int[Tensor, "batch time"], cut: Int[Tensor, " batch"] | N
     time = items.shape[1]
     if cut is None:
         return torch.full((1, 1), time - 1, device=items.device)
-    check_tensor("cut", cut, "whole numbers", len(items))
     if len(cut) and (int(cut.min()) < 0 or int(cut.max()) >= time):
         raise ValueError(f"cut must lie in 0 ... {time - 1}, got {int(cut.min())} ... {int(cut.max())}")
     return cut.unsqueeze(1)

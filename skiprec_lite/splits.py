@@ -33,6 +33,15 @@ class Windows:
     seen: tuple[np.ndarray, ...] = ()
     negatives: Int[Tensor, " drawn"] | None = None
 
+    @staticmethod
+    def check_argument(name: str, value: "Windows") -> None:
+        """Raise unless the parts of an argument that should be Windows fit together; `validated` calls it."""
+        check_windows(name, value)
+
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"row": len(self.items)}
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.items)

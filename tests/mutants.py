@@ -132,8 +132,8 @@ OWN = (
     Mutant(
         "gumbel",
         "normal noise for uniform draws",
-        "u = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=device)",
-        "u = 0.5 + 0.25 * torch.randn(tuple(shape), generator=generator, dtype=dtype, device=device).clamp(-1.9, 1.9)",
+        "u = torch.rand(shape, generator=generator, dtype=dtype, device=device)",
+        "u = 0.5 + 0.25 * torch.randn(shape, generator=generator, dtype=dtype, device=device).clamp(-1.9, 1.9)",
     ),
     Mutant(
         "gumbel",
@@ -144,32 +144,32 @@ OWN = (
     Mutant(
         "gumbel",
         "the generator is not passed on",
-        "u = torch.rand(tuple(shape), generator=generator,",
-        "u = torch.rand(tuple(shape), generator=None,",
+        "u = torch.rand(shape, generator=generator,",
+        "u = torch.rand(shape, generator=None,",
     ),
-    Mutant("gumbel", "integer dtypes are let through", "if not dtype.is_floating_point:", "if dtype.is_complex:"),
+    Mutant("inputs", "integer dtypes are let through", "or not dtype.is_floating_point:", "or dtype.is_complex:"),
     Mutant(
         "gumbel",
         "argmin for argmax",
-        "return _perturb(logits, generator).argmax(dim=-1)",
-        "return _perturb(logits, generator).argmin(dim=-1)",
+        "return (logits + noise).argmax(dim=-1)",
+        "return (logits + noise).argmin(dim=-1)",
     ),
     Mutant(
         "gumbel",
         "argmax over the wrong axis",
-        "return _perturb(logits, generator).argmax(dim=-1)",
-        "return _perturb(logits, generator).argmax(dim=0)",
+        "return (logits + noise).argmax(dim=-1)",
+        "return (logits + noise).argmax(dim=0)",
     ),
     Mutant(
         "gumbel",
         "no noise: the most probable class each time",
-        "return _perturb(logits, generator).argmax(dim=-1)",
+        "return (logits + noise).argmax(dim=-1)",
         "return logits.argmax(dim=-1)",
     ),
     Mutant("gumbel", "softmax over the wrong axis", "/ tau, dim=-1)", "/ tau, dim=0)"),
-    Mutant("gumbel", "multiplied by tau", "keepdim=True)) / tau,", "keepdim=True)) * tau,"),
-    Mutant("gumbel", "tau is left out", "keepdim=True)) / tau,", "keepdim=True)),"),
-    Mutant("gumbel", "another default temperature", "tau: float = 10.0", "tau: float = 1.0"),
+    Mutant("gumbel", "multiplied by tau", "largest) / tau,", "largest) * tau,"),
+    Mutant("gumbel", "tau is left out", "largest) / tau,", "largest),"),
+    Mutant("gumbel", "another default temperature", "tau: Positive = 10.0", "tau: Positive = 1.0"),
     Mutant(
         "gumbel",
         "the hard sample is cut off from the gradient",
@@ -183,17 +183,15 @@ OWN = (
         "return one_hot + soft - soft.detach()",
     ),
     Mutant("gumbel", "hard and soft change places", "if not hard:", "if hard:"),
-    Mutant(
-        "gumbel", "the hard choice ignores the noise", "scatter_(-1, perturbed.argmax(", "scatter_(-1, logits.argmax("
-    ),
+    Mutant("gumbel", "the hard choice ignores the noise", "choice = perturbed.argmax(", "choice = logits.argmax("),
     Mutant(
         "gumbel",
         "a class is chosen only if it has more than half",
-        "one_hot = torch.zeros_like(soft).scatter_(-1, perturbed.argmax(dim=-1, keepdim=True), 1.0)",
+        "one_hot = torch.zeros_like(soft).scatter_(-1, choice, 1.0)",
         "one_hot = (soft > 0.5).to(soft.dtype)",
     ),
-    Mutant("gumbel", "a temperature of 0 is let through", "above=0", "least=0"),
-    Mutant("gumbel", "an infinite temperature is let through", 'check_number("tau"', 'tau > 0 or check_number("tau"'),
+    Mutant("promises", "a temperature of 0 is let through", "above=0", "least=0"),
+    Mutant("inputs", "an infinite temperature is let through", "right and math.isfinite(number)", "right"),
     Mutant("gumbel", "NaN is let through", "torch.isnan(logits).any() or ", ""),
     Mutant("gumbel", "+inf is let through", " or (logits == math.inf).any()", ""),
     Mutant(
@@ -205,14 +203,15 @@ OWN = (
     Mutant(
         "gumbel",
         "noise shared by the classes of a row",
-        "sample_gumbel(logits.shape, ",
-        "sample_gumbel((*logits.shape[:-1], 1), ",
+        "return (logits + noise).argmax(dim=-1)",
+        "return (logits + noise[..., :1]).argmax(dim=-1)",
     ),
+    Mutant("gumbel", "noise at half its size", "return (logits + noise)", "return (logits + 0.5 * noise)"),
     Mutant(
-        "gumbel", "noise at half its size", "return logits + sample_gumbel(", "return logits + 0.5 * sample_gumbel("
-    ),
-    Mutant(
-        "gumbel", "noise of the default dtype", "dtype=logits.dtype, device=logits.device)", "device=logits.device)"
+        "gumbel",
+        "noise of the default dtype",
+        "dtype=logits.dtype, device=logits.device)\n    perturbed",
+        "device=logits.device)\n    perturbed",
     ),
     Mutant(
         "estimators",
@@ -248,26 +247,26 @@ OWN = (
     Mutant(
         "estimators",
         "straight-through without the hard step",
-        "gumbel_softmax(pairs, tau, hard=True, generator",
-        "gumbel_softmax(pairs, tau, generator",
+        "partial(gumbel_softmax, tau=tau, hard=True, generator",
+        "partial(gumbel_softmax, tau=tau, generator",
     ),
     Mutant(
         "estimators",
         "straight-through at a fixed temperature",
-        "gumbel_softmax(pairs, tau, hard=True, generator",
-        "gumbel_softmax(pairs, 10.0, hard=True, generator",
+        "partial(gumbel_softmax, tau=tau, hard=True, generator",
+        "partial(gumbel_softmax, tau=10.0, hard=True, generator",
     ),
     Mutant(
         "estimators",
         "relaxed with the hard step",
-        "gumbel_softmax(pairs, tau, generator",
-        "gumbel_softmax(pairs, tau, hard=True, generator",
+        "partial(gumbel_softmax, tau=tau, generator",
+        "partial(gumbel_softmax, tau=tau, hard=True, generator",
     ),
     Mutant(
         "estimators",
         "relaxed at 1 / tau",
-        "gumbel_softmax(pairs, tau, generator",
-        "gumbel_softmax(pairs, 1 / tau, generator",
+        "partial(gumbel_softmax, tau=tau, generator",
+        "partial(gumbel_softmax, tau=1 / tau, generator",
     ),
     Mutant(
         "estimators",
@@ -396,41 +395,33 @@ BLIND = (
     Mutant(
         "gumbel",
         "noise subtracted in place of added (same law for two classes, wrong for three or more)",
-        "return logits + sample_gumbel(",
-        "return logits - sample_gumbel(",
+        "return (logits + noise)",
+        "return (logits - noise)",
     ),
     Mutant(
         "gumbel",
         "probabilities perturbed in place of logits (pi for log pi)",
-        "return logits + sample_gumbel(",
-        "return torch.softmax(logits, dim=-1) + sample_gumbel(",
+        "return (logits + noise)",
+        "return (torch.softmax(logits, dim=-1) + noise)",
     ),
     Mutant(
         "gumbel",
         "one noise vector shared by all rows of the batch",
-        "sample_gumbel(logits.shape, ",
-        "sample_gumbel(logits.shape[-1:], ",
+        "return (logits + noise)",
+        "return (logits + noise.reshape(-1, noise.shape[-1])[0])",
     ),
     Mutant("gumbel", "clamp removed: u = 0 gives noise -inf", "u.clamp_min(torch.finfo(dtype).tiny)", "u"),
     Mutant(
         "gumbel",
         "logits divided by tau before the noise is added, so tau changes the distribution of the choice",
-        (
-            "    perturbed = _perturb(logits, generator)\n"
-            "    # The largest becomes 0 before the division: a tiny tau could otherwise overflow.\n"
-            "    soft = torch.softmax((perturbed - perturbed.detach().amax(dim=-1, keepdim=True)) / tau, dim=-1)"
-        ),
-        (
-            "    perturbed = _perturb(logits / tau, generator)\n"
-            "    # The largest becomes 0 before the softmax.\n"
-            "    soft = torch.softmax(perturbed - perturbed.detach().amax(dim=-1, keepdim=True), dim=-1)"
-        ),
+        "    perturbed = logits + noise\n",
+        "    perturbed, tau = logits / tau + noise, 1.0\n",
     ),
     Mutant(
         "gumbel",
         "hard choice from the soft sample, which ties in float32 at large tau",
-        "scatter_(-1, perturbed.argmax(",
-        "scatter_(-1, soft.argmax(",
+        "choice = perturbed.argmax(",
+        "choice = soft.argmax(",
     ),
     Mutant(
         "gumbel",

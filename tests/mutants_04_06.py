@@ -93,14 +93,16 @@ BLIND = (
     Mutant(
         "metrics",
         "ties count in favour of the target",
-        "(scores[..., 1:] >= of_target).sum(dim=-1)",
-        "(scores[..., 1:] > of_target).sum(dim=-1) + 1",
+        "scores[..., 1:] >= scores.gather(-1, targets.unsqueeze(-1))).sum(dim=-1)",
+        "scores[..., 1:] > scores.gather(-1, targets.unsqueeze(-1))).sum(dim=-1) + 1",
     ),
-    Mutant("metrics", "ranks start at 2", ">= of_target).sum(dim=-1)", ">= of_target).sum(dim=-1) + 1"),
+    Mutant(
+        "metrics", "ranks start at 2", "targets.unsqueeze(-1))).sum(dim=-1)", "targets.unsqueeze(-1))).sum(dim=-1) + 1"
+    ),
     Mutant("metrics", "the padding column is ranked too", "scores[..., 1:] >=", "scores >="),
     Mutant("metrics", "natural logarithm in NDCG", "torch.log2(", "torch.log("),
-    Mutant("metrics", "NDCG discounts by rank + 2", "torch.float64) + 1)", "torch.float64) + 2)"),
-    Mutant("metrics", "k off by one", "return ranks <= k", "return ranks < k"),
+    Mutant("metrics", "NDCG discounts by rank + 2", "ranks.double() + 1)", "ranks.double() + 2)"),
+    Mutant("metrics", "k off by one", "return (ranks <= k).double()", "return (ranks < k).double()"),
     Mutant("metrics", "population standard deviation", "per_user.std()", "per_user.std(correction=0)"),
     Mutant("metrics", "a standard deviation for a standard error", " / len(per_user) ** 0.5", ""),
     Mutant(
@@ -117,7 +119,10 @@ BLIND = (
         "mean_and_error(second - first)",
     ),
     Mutant(
-        "metrics", "MRR without its cut-off", "return _within(ranks, k) / ranks.to", "return (ranks > 0) / ranks.to"
+        "metrics",
+        "MRR without its cut-off",
+        "return (ranks <= k) / ranks.double()",
+        "return (ranks > 0) / ranks.double()",
     ),
     Mutant("metrics", "a single NaN is ranked", "torch.isnan(scores).any()", "torch.isnan(scores).all()"),
     Mutant("metrics", "padding as a target", "int(targets.min()) < 1 or", "int(targets.min()) < 0 or"),
@@ -460,17 +465,17 @@ OWN = (
     Mutant(
         "metrics",
         "precision for hit rate",
-        "_within(ranks, k).to(torch.float64)",
-        "_within(ranks, k).to(torch.float64) / k",
+        "return (ranks <= k).double()",
+        "return (ranks <= k).double() / k",
     ),
     Mutant("metrics", "a standard error over n - 1", "len(per_user) ** 0.5", "(len(per_user) - 1) ** 0.5"),
     Mutant(
         "metrics",
         "gains in single precision",
-        "torch.log2(ranks.to(torch.float64) + 1)",
-        "torch.log2(ranks.to(torch.float32) + 1)",
+        "torch.log2(ranks.double() + 1)",
+        "torch.log2(ranks.float() + 1)",
     ),
-    Mutant("metrics", "reciprocal of rank + 1", "/ ranks.to(torch.float64)", "/ (ranks.to(torch.float64) + 1)"),
+    Mutant("metrics", "reciprocal of rank + 1", "/ ranks.double()", "/ (ranks.double() + 1)"),
     # --- evaluation ---
     Mutant(
         "evaluation",

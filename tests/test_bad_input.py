@@ -236,7 +236,7 @@ METRICS = {
         ("targets", "whole", "float32"),
     ),
     "ranks for targets in a list": (lambda: metrics.rank_of_target(SCORES, [1, 2]), T, ("targets", "tensor", "list")),
-    "ranks for other rows": (lambda: metrics.rank_of_target(SCORES, RANKS), V, ("(2, 5)", "(3,)")),
+    "ranks for other rows": (lambda: metrics.rank_of_target(SCORES, RANKS), V, ("targets", "(2,)", "(3,)")),
     "rank of the padding": (
         lambda: metrics.rank_of_target(SCORES, torch.tensor([0, 1])),
         V,
@@ -253,12 +253,12 @@ METRICS = {
     "error of whole numbers": (lambda: metrics.mean_and_error(RANKS), T, ("per_user", "floating point", "int64")),
     "error of a table": (lambda: metrics.mean_and_error(SCORES), V, ("per_user", "(users,)", "(2, 5)")),
     "error of NaN": (lambda: metrics.mean_and_error(torch.tensor([0.1, NAN])), V, ("per_user", "NaN", "1 among 2")),
-    "difference of other users": (lambda: metrics.paired_difference(USERS, USERS[:2]), V, ("same users", "3 and 2")),
+    "difference of other users": (lambda: metrics.paired_difference(USERS, USERS[:2]), V, ("second", "(3,)", "(2,)")),
     "difference of numpy": (lambda: metrics.paired_difference(USERS, USERS.numpy()), T, ("second", "numpy array")),
     "difference of a column": (
         lambda: metrics.paired_difference(USERS, USERS[:, None]),
         V,
-        ("second", "(users,)", "(3, 1)"),
+        ("second", "(3,)", "(3, 1)"),
     ),
 }
 
@@ -664,7 +664,7 @@ REWARDS = {
     "reward: other rows": (
         lambda: policy_gradient.block_drop_reward(HIT, USED[:1]),
         V,
-        ("hit and used", "(2,)", "(1,)"),
+        ("used", "(2,)", "(1,)"),
     ),
     "reward: whole shares": (
         lambda: policy_gradient.published_reward(HIT, HIT.long()),

@@ -25,7 +25,8 @@ PARTS = {
         "policy", "skiprec", "gate_losses", "controls", "enumeration", "policy_gradient",
     ),
     "given": (
-        "inputs", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "tables", "cli", "__main__",
+        "inputs", "promises", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "tables", "cli",
+        "__main__",
     ),
     "lab": ("lab",),
     "classroom": (

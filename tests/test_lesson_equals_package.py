@@ -109,7 +109,7 @@ def public_parts(module: str) -> set[str]:
 # What a lesson takes from the package although its module is built by the reader: containers of data, checks of the
 # input, tables of choices.
 GIVEN = {
-    "gumbel.check_temperature", "splits.Windows", "splits.Split", "metrics.Estimate", "synthetic.KnownDepth",
+    "splits.Windows", "splits.Split", "metrics.Estimate", "synthetic.KnownDepth",
     "backbones.NextItemModel", "backbones.Encoder",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of",
     "skiprec.last_position", "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
@@ -264,7 +264,7 @@ def test_a_tag_without_a_definition_or_a_comparison_is_an_error(tmp_path: Path) 
     with pytest.raises(AssertionError, match="does not define"):
         list(built_in(path))
     with pytest.raises(AssertionError, match="no comparison"):
-        compare("gumbel.check_temperature", None)
+        compare("gumbel.check_logits", None)
 
 
 def test_a_cell_that_needs_more_than_the_lesson_s_imports_is_an_error(tmp_path: Path) -> None:

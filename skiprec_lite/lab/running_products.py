@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from skiprec_lite.inputs import check_number, check_rows, check_seed, check_sizes
+from skiprec_lite.inputs import check_number, check_seed, check_sizes
+from skiprec_lite.promises import Rows, validated
 from skiprec_lite.splits import Split, Windows
 
 
@@ -69,14 +70,9 @@ class RunningProducts:
         return Split(train, validation, test, num_items=self.num_items, sequences=tuple(train.items.numpy()))
 
 
-def steps_since_marker(items: Int[Tensor, "row time"]) -> Int[Tensor, "row time"]:
-    """How many items came after the last marker (item 1), 0 at a marker; each row begins with one.
-
-    Raises:
-        TypeError: if items are no tensor of whole numbers.
-        ValueError: if a row begins with another item.
-    """
-    check_rows(items)
+@validated
+def steps_since_marker(items: Rows) -> Int[Tensor, "batch time"]:
+    """How many items came after the last marker (item 1), 0 at a marker; each row has to begin with one."""
     if not (items[:, 0] == 1).all():
         raise ValueError(f"each row must begin with a marker, item 1, got {items[items[:, 0] != 1, 0].tolist()[:3]}")
     place = torch.arange(items.shape[1])
