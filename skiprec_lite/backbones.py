@@ -5,22 +5,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.blocks import AttentionBlock, ResidualBlock
-from skiprec_lite.inputs import (
-    check_flag,
-    check_has,
-    check_no_nan,
-    check_number,
-    check_sizes,
-    check_tensor,
-    check_whole,
-    whole_numbers,
-)
-from skiprec_lite.promises import like
+from skiprec_lite.inputs import check_no_nan, whole_numbers
+from skiprec_lite.promises import Count, Positive, Share, Size, like, validated
 from skiprec_lite.splits import Split
 
 
@@ -74,6 +65,10 @@ class Encoder(NextItemModel):
 
     embedding: nn.Embedding
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"channel": self.embedding.embedding_dim}
+
     def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Read the history; position t has read items 0 ... t only."""
         raise NotImplementedError
@@ -107,11 +102,11 @@ class Encoder(NextItemModel):
         """Score only the positions where `where` is True, row by row."""
         return self.score(self.hidden_at(items, where))
 
+    @validated
     def hidden_at(
         self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "scored channel"]:
         """Return the hidden states of the positions where `where` is True, row by row."""
-        check_where(items, where)
         return self.encode(items)[where]  # (batch, time, channel) -> (scored, channel)
 
 
@@ -130,14 +125,15 @@ class Backbone(Encoder):
 
     def axis_lengths(self) -> dict[str, int]:
         """Say how long the axes are that are named so in a signature."""
-        return {"block": len(self.blocks)}
+        return super().axis_lengths() | {"block": len(self.blocks)}
 
     def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Embed items; padding becomes 0."""
         raise NotImplementedError
 
+    @validated
     def encode(
-        self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"] | None = None
+        self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"] | None = None
     ) -> Float[Tensor, "batch time channel"]:
         """Walk through the blocks: E_adaptive^l = I_l * E^l + (1 - I_l) * E_adaptive^(l-1).
 
@@ -149,9 +145,7 @@ class Backbone(Encoder):
             Hidden states; position t has read items 0 ... t only.
 
         Raises:
-            TypeError: if items are no tensor of whole numbers, or gates none of numbers.
-            ValueError: if an item is outside 0 ... num_items, gates have another shape than (batch, block), or one is
-                NaN.
+            ValueError: if an item is outside 0 ... num_items, or a gate is NaN.
 
         Source: Chen et al. (2021), SkipRec.
         """
@@ -166,20 +160,14 @@ class Backbone(Encoder):
                 hidden = torch.lerp(hidden, out, gates[:, index, None, None].to(out.dtype))
         return hidden
 
-    def check_input(self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "rows blocks"] | None = None) -> None:
-        """Raise unless items are 0 ... num_items and gates, if any, numbers of shape (batch, block), none of them NaN.
-
-        Raises:
-            TypeError: if one is no such tensor.
-            ValueError: if it has another shape, or holds something else.
-        """
+    def check_input(self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"] | None = None) -> None:
+        """Raise ValueError unless items are 0 ... num_items and no gate, if any, is NaN."""
         check_items(items, self.embedding.num_embeddings - 1)
         if gates is not None:
-            check_tensor("gates", gates, "numbers", len(items), len(self.blocks))
             check_no_nan("gates", gates)
 
     def forward(
-        self, items: Int[Tensor, "batch time"], gates: Float[Tensor, "batch block"] | None = None
+        self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"] | None = None
     ) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position: score(encode(items, gates))."""
         return self.score(self.encode(items, gates))
@@ -198,33 +186,25 @@ class NextItNet(Backbone):
         embedding_dropout: on the embedded items.
         tied: score with the embedding's own weights.
 
-    Raises:
-        TypeError: if a size is no whole number, or another setting of a wrong type.
-        ValueError: if a size is below 1, or a dropout outside 0 ... 1.
-
     Source: Yuan et al. (2019), NextItNet; Chen et al. (2021), NextItNet+.
     """
 
     padding_score: Tensor
 
+    @validated
     def __init__(
         self,
-        num_items: int,
+        num_items: Size,
         *,
-        channels: int = 64,
+        channels: Size = 64,
         dilations: Sequence[int] = (1, 4) * 4,
-        kernel_size: int = 3,
+        kernel_size: Size = 3,
         rezero: bool = True,
-        dropout: float = 0.0,
-        embedding_dropout: float = 0.0,
+        dropout: Share = 0.0,
+        embedding_dropout: Share = 0.0,
         tied: bool = False,
     ) -> None:
         super().__init__()
-        check_number("embedding_dropout", embedding_dropout, least=0, most=1)
-        check_number("dropout", dropout, least=0, most=1)
-        check_flag("rezero", rezero)
-        check_flag("tied", tied)
-        check_sizes(kernel_size=kernel_size)
         dilations = whole_numbers("dilations", dilations)
         self.sizes = {
             "num_items": num_items, "channels": channels, "dilations": dilations, "kernel_size": kernel_size,
@@ -245,9 +225,9 @@ class NextItNet(Backbone):
         """Embed items; padding becomes 0."""
         return self.embedding_dropout(self.embedding(items))
 
+    @validated
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
-        check_tensor("hidden", hidden, "floating point numbers", "...", self.output_weight.shape[1])
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
 
     def output_rows(
@@ -272,27 +252,25 @@ class SASRec(Backbone):
         dropout: on the embedded items, the attention weights and the branches of each block.
 
     Raises:
-        TypeError: if a size is no whole number, or dropout no number.
-        ValueError: if a size is below 1, heads do not divide channels, or dropout lies outside 0 ... 1.
+        ValueError: if heads do not divide channels.
 
     Source: Kang & McAuley (2018).
     """
 
     padding_score: Tensor
 
+    @validated
     def __init__(
         self,
-        num_items: int,
+        num_items: Size,
         *,
-        channels: int = 64,
-        num_blocks: int = 2,
-        heads: int = 1,
-        max_length: int = 50,
-        dropout: float = 0.0,
+        channels: Size = 64,
+        num_blocks: Size = 2,
+        heads: Size = 1,
+        max_length: Size = 50,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
-        check_sizes(num_blocks=num_blocks, max_length=max_length)
-        check_number("dropout", dropout, least=0, most=1)
         self.sizes = {
             "num_items": num_items, "channels": channels, "num_blocks": num_blocks, "heads": heads,
             "max_length": max_length, "dropout": dropout,
@@ -311,9 +289,9 @@ class SASRec(Backbone):
         embedded = self.embedding(items) + self.positions[age]
         return self.dropout(embedded * (items > 0).unsqueeze(-1))
 
+    @validated
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items by their embedding; column 0 (padding) has a bias of -inf."""
-        check_tensor("hidden", hidden, "floating point numbers", "...", self.embedding.embedding_dim)
         bias = torch.cat([self.padding_score, self.output_bias])
         return F.linear(self.before_output(hidden), self.embedding.weight, bias)
 
@@ -344,19 +322,14 @@ class NFM(Encoder):
         hidden_layers: linear layers with a ReLU between pooling and scores; 0 scores the pool itself.
         dropout: on the pool and on each hidden layer.
 
-    Raises:
-        TypeError: if a size is no whole number, or dropout no number.
-        ValueError: if a size is too small, or dropout outside 0 ... 1.
-
     Source: He & Chua (2017), NFM.
     """
 
     padding_score: Tensor
 
-    def __init__(self, num_items: int, *, channels: int = 64, hidden_layers: int = 1, dropout: float = 0.0) -> None:
+    @validated
+    def __init__(self, num_items: Size, *, channels: Size = 64, hidden_layers: Count = 1, dropout: Share = 0.0) -> None:
         super().__init__()
-        check_whole("hidden_layers", hidden_layers, 0)
-        check_number("dropout", dropout, least=0, most=1)
         self.embedding = item_embedding(num_items, channels)
         with torch.no_grad():
             self.embedding.weight *= channels**0.5  # products of small numbers are tiny: pairs need a width of 1
@@ -365,6 +338,7 @@ class NFM(Encoder):
         self.output = nn.Linear(channels, num_items)
         self.register_buffer("padding_score", torch.tensor([-torch.inf]), persistent=False)
 
+    @validated
     def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Pool the pairs of each prefix and send them through the hidden layers.
 
@@ -381,9 +355,9 @@ class NFM(Encoder):
             hidden = self.dropout(F.relu(layer(hidden)))
         return hidden
 
+    @validated
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) at -inf."""
-        check_tensor("hidden", hidden, "floating point numbers", "...", self.output.in_features)
         scores = self.output(hidden)
         return torch.cat([self.padding_score.expand(*scores.shape[:-1], 1), scores], dim=-1)
 
@@ -401,6 +375,7 @@ class NFM(Encoder):
 class _Counting(NextItemModel):
     """A model without a hidden state: what it scores depends on the present item at most."""
 
+    @validated
     def score_at(
         self,
         items: Int[Tensor, "batch time"],
@@ -408,7 +383,6 @@ class _Counting(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row."""
-        check_where(items, where)
         return self(items[where].unsqueeze(0)).squeeze(0)
 
 
@@ -416,15 +390,14 @@ class Popularity(_Counting):
     """Score each item by the log of its share of the training interactions. Built in lesson 04.
 
     Raises:
-        TypeError: if it is not given a Split.
         ValueError: if the split has nothing to count.
     """
 
     share: Tensor
 
+    @validated
     def __init__(self, split: Split) -> None:
         super().__init__()
-        check_has("split", split, "a Split, such as leave_one_out gives", "sequences", "num_items")
         if not any(len(sequence) for sequence in split.sequences):
             raise ValueError("split.sequences hold no item: there is nothing to count")
         items = np.concatenate(split.sequences)
@@ -435,6 +408,7 @@ class Popularity(_Counting):
         counts = np.bincount(items, minlength=split.num_items + 1)
         self.register_buffer("share", torch.from_numpy(counts / counts.sum()))
 
+    @validated
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position."""
         check_items(items, len(self.share) - 1)
@@ -448,17 +422,16 @@ class MarkovChain(_Counting):
     popularity where they are few. Scores are log p.
 
     Raises:
-        TypeError: if it is not given a Split, or strength is no number.
-        ValueError: if strength is not finite and above 0, or the split has nothing to count.
+        ValueError: if the split has nothing to count.
     """
 
     next_items: Tensor
     counts: Tensor
     starts: Tensor
 
-    def __init__(self, split: Split, strength: float = 10.0) -> None:
+    @validated
+    def __init__(self, split: Split, strength: Positive = 10.0) -> None:
         super().__init__()
-        check_number("strength", strength, above=0)
         self.strength = strength
         self.popularity = Popularity(split)
         columns = split.num_items + 1
@@ -469,6 +442,7 @@ class MarkovChain(_Counting):
         self.register_buffer("counts", torch.from_numpy(counts))
         self.register_buffer("starts", torch.from_numpy(starts))
 
+    @validated
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position."""
         check_items(items, len(self.popularity.share) - 1)
@@ -483,16 +457,12 @@ class MarkovChain(_Counting):
         return (weight / (total + self.strength).unsqueeze(-1)).log().reshape(*items.shape, len(share))
 
 
-def item_embedding(num_items: int, channels: int) -> nn.Embedding:
+@validated
+def item_embedding(num_items: Size, channels: Size) -> nn.Embedding:
     """Embed item indices 0 ... num_items; row 0, padding, is 0 and stays 0.
 
     The standard deviation 1 / sqrt(channels) keeps the first scores of a tied model near 1.
-
-    Raises:
-        TypeError: if a size is no whole number.
-        ValueError: if a size is below 1.
     """
-    check_sizes(num_items=num_items, channels=channels)
     embedding = nn.Embedding(num_items + 1, channels, padding_idx=0)
     with torch.no_grad():
         embedding.weight[1:].normal_(std=channels**-0.5)
@@ -500,18 +470,6 @@ def item_embedding(num_items: int, channels: int) -> nn.Embedding:
 
 
 def check_items(items: Int[Tensor, "batch time"], num_items: int) -> None:
-    """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items, TypeError if they are no items."""
-    check_tensor("items", items, "whole numbers", "batch", "time")
+    """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items."""
     if items.numel() and (int(items.min()) < 0 or int(items.max()) > num_items):
         raise ValueError(f"items must lie in 0 ... {num_items}, got {int(items.min())} ... {int(items.max())}")
-
-
-def check_where(items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]) -> None:
-    """Raise unless `where` says for each position of `items` whether to score it.
-
-    Raises:
-        TypeError: if items are no tensor of whole numbers, or where none of bools: indices would pick other positions.
-        ValueError: if it has another shape.
-    """
-    check_tensor("items", items, "whole numbers", "batch", "time")
-    check_tensor("where", where, "bools", *items.shape)

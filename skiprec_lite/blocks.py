@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite.inputs import check_flag, check_number, check_sizes, check_tensor, whole_numbers
+from skiprec_lite.inputs import whole_numbers
+from skiprec_lite.promises import Share, Size, validated
 
 
 class CausalConv1d(nn.Module):
@@ -16,23 +17,23 @@ class CausalConv1d(nn.Module):
     y[t] = bias + sum over j of W_j x[t - j * dilation], with x = 0 before the start. The weight has nn.Conv1d's
     layout, (channels, channels, kernel_size); its last tap is the present.
 
-    Raises:
-        TypeError: if a size is no whole number.
-        ValueError: if a size is below 1.
-
     Source: van den Oord et al. (2016), WaveNet; Yuan et al. (2019), NextItNet.
     """
 
-    def __init__(self, channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
+    @validated
+    def __init__(self, channels: Size, kernel_size: Size = 3, dilation: Size = 1) -> None:
         super().__init__()
-        check_sizes(channels=channels, kernel_size=kernel_size, dilation=dilation)
         self.dilation = dilation
         like = nn.Conv1d(channels, channels, kernel_size)
         self.weight, self.bias = like.weight, like.bias
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"channel": len(self.weight)}
+
+    @validated
     def forward(self, hidden: Float[Tensor, "batch time channel"]) -> Float[Tensor, "batch time channel"]:
         """Convolve; same shape in and out."""
-        check_hidden(hidden, len(self.weight))
         kernel_size, time = self.weight.shape[-1], hidden.shape[1]
         out = F.linear(hidden, self.weight[:, :, -1], self.bias)
         for tap in range(1, kernel_size):
@@ -50,19 +51,14 @@ class ResidualBlock(nn.Module):
     Each convolution is followed by LayerNorm over the channels and a ReLU. With rezero=True, scale is one
     learnable number that starts at 0, so that the block starts as the identity; else it is 1.
 
-    Raises:
-        TypeError: if a size is no whole number, rezero no bool or dropout no number.
-        ValueError: if a size is below 1, or dropout outside 0 ... 1.
-
     Source: Yuan et al. (2019), NextItNet; Bachlechner et al. (2021), ReZero.
     """
 
+    @validated
     def __init__(
-        self, channels: int, kernel_size: int = 3, dilation: int = 1, *, rezero: bool = True, dropout: float = 0.0
+        self, channels: Size, kernel_size: Size = 3, dilation: Size = 1, *, rezero: bool = True, dropout: Share = 0.0
     ) -> None:
         super().__init__()
-        check_number("dropout", dropout, least=0, most=1)
-        check_flag("rezero", rezero)
         self.conv1 = CausalConv1d(channels, kernel_size, dilation)
         self.norm1 = nn.LayerNorm(channels)
         self.conv2 = CausalConv1d(channels, kernel_size, 2 * dilation)
@@ -70,11 +66,15 @@ class ResidualBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.scale = nn.Parameter(torch.zeros(1)) if rezero else None
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"channel": len(self.norm1.weight)}
+
+    @validated
     def forward(
         self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch time channel"]:
         """Apply the block; mask is True at real items, so that no convolution reads what stands at padding."""
-        check_hidden(hidden, len(self.norm1.weight), mask)
         branch = hidden
         for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
             if mask is not None:  # before *each* convolution: bias, norm and ReLU fill padded positions again
@@ -90,16 +90,14 @@ class AttentionBlock(nn.Module):
     hidden + attend(norm(hidden)), then the same around linear -> ReLU -> linear: one block, behind one gate.
 
     Raises:
-        TypeError: if a size is no whole number, or dropout no number.
-        ValueError: if `channels` cannot be shared out among the heads, or dropout lies outside 0 ... 1.
+        ValueError: if `channels` cannot be shared out among the heads.
 
     Source: Kang & McAuley (2018), SASRec; Vaswani et al. (2017).
     """
 
-    def __init__(self, channels: int, heads: int = 1, *, dropout: float = 0.0) -> None:
+    @validated
+    def __init__(self, channels: Size, heads: Size = 1, *, dropout: Share = 0.0) -> None:
         super().__init__()
-        check_sizes(channels=channels, heads=heads)
-        check_number("dropout", dropout, least=0, most=1)
         if channels % heads:
             raise ValueError(f"heads must divide channels, got {heads} and {channels}")
         self.heads = heads
@@ -111,11 +109,15 @@ class AttentionBlock(nn.Module):
         self.outer = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
 
+    def axis_lengths(self) -> dict[str, int]:
+        """Say how long the axes are that are named so in a signature."""
+        return {"channel": len(self.norm1.weight)}
+
+    @validated
     def forward(
         self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch time channel"]:
         """Apply the block; mask is True at real items: others are attended to by nobody but themselves."""
-        check_hidden(hidden, len(self.norm1.weight), mask)
         hidden = hidden + self.dropout(self.attend(self.norm1(hidden), mask))
         inner = self.dropout(F.relu(self.inner(self.norm2(hidden))))
         return hidden + self.dropout(self.outer(inner))
@@ -137,26 +139,10 @@ class AttentionBlock(nn.Module):
         return self.join((weights @ values).transpose(1, 2).flatten(2))
 
 
-def receptive_field(dilations: Sequence[int], kernel_size: int = 3) -> int:
+@validated
+def receptive_field(dilations: Sequence[int], kernel_size: Size = 3) -> int:
     """How many positions one output of a stack of residual blocks can read, itself included. Built in lesson 05.
 
     A block of dilation d holds convolutions of dilations d and 2d, so it adds (kernel_size - 1) * 3d.
-
-    Raises:
-        TypeError: if dilations are no row of whole numbers, or kernel_size is none.
-        ValueError: if kernel_size or a dilation is below 1.
     """
-    check_sizes(kernel_size=kernel_size)
     return 1 + (kernel_size - 1) * 3 * sum(whole_numbers("dilations", dilations))
-
-
-def check_hidden(hidden: Tensor, channels: int, mask: Tensor | None = None) -> None:
-    """Raise unless hidden is (batch, time, channel) with so many channels, and mask, if any, fits it.
-
-    Raises:
-        TypeError: if hidden is no tensor of floating point numbers, or mask none of bools.
-        ValueError: if one has another shape.
-    """
-    check_tensor("hidden", hidden, "floating point numbers", "batch", "time", channels)
-    if mask is not None:
-        check_tensor("mask", mask, "bools", *hidden.shape[:2])

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from skiprec_lite.backbones import check_items, item_embedding
 from skiprec_lite.blocks import ResidualBlock
-from skiprec_lite.inputs import check_number, check_sizes, whole_numbers
-from skiprec_lite.promises import like
+from skiprec_lite.inputs import whole_numbers
+from skiprec_lite.promises import Size, like, validated
 
 
 class PolicyNetwork(nn.Module):
@@ -28,31 +28,26 @@ class PolicyNetwork(nn.Module):
         embedding_channels: width of the item embedding where it differs from `channels`: a linear map joins the two,
             so that two-stage training can start from a copy of the backbone's embedding.
 
-    Raises:
-        TypeError: if a size is no whole number, or keep_bias no number.
-        ValueError: if a size is below 1, the encoder is another one, or keep_bias is not finite.
-
     Source: Chen et al. (2021).
     """
 
     check_argument = staticmethod(like("a PolicyNetwork", "sizes", "forward"))
 
+    @validated
     def __init__(
         self,
-        num_items: int,
-        num_blocks: int,
+        num_items: Size,
+        num_blocks: Size,
         *,
-        channels: int = 32,
+        channels: Size = 32,
         dilations: Sequence[int] = (1, 4),
         encoder: str = "conv",
         keep_bias: float = 0.0,
-        embedding_channels: int | None = None,
+        embedding_channels: Size | None = None,
     ) -> None:
         super().__init__()
         if encoder not in ("conv", "gru"):
             raise ValueError(f"encoder must be 'conv' or 'gru', got {encoder!r}")
-        check_sizes(num_blocks=num_blocks, channels=channels)
-        check_number("keep_bias", keep_bias)
         dilations = whole_numbers("dilations", dilations)
         self.sizes: dict[str, object] = {
             "num_items": num_items, "num_blocks": num_blocks, "channels": channels, "dilations": dilations,
@@ -69,11 +64,11 @@ class PolicyNetwork(nn.Module):
         with torch.no_grad():  # half up, half down: the gap between keep and skip is keep_bias
             self.output.bias.copy_(torch.tensor([keep_bias / 2, -keep_bias / 2]).repeat(num_blocks))
 
+    @validated
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch block 2"]:
         """Logits (keep, skip) of each block; positions where items is 0, wherever they are, are not read.
 
         Raises:
-            TypeError: if items are no tensor of whole numbers.
             ValueError: if a row holds no item, or an item is outside 0 ... num_items.
         """
         check_items(items, self.embedding.num_embeddings - 1)

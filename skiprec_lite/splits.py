@@ -77,6 +77,11 @@ class Split:
     sequences: tuple[np.ndarray, ...]
     left_out: int = 0
 
+    @staticmethod
+    def check_argument(name: str, value: object) -> None:
+        """Raise unless the argument is what the protocols give; `validated` calls it."""
+        check_has(name, value, "a Split, such as leave_one_out gives", "train", "validation", "sequences", "num_items")
+
 
 def user_sequences(interactions: Interactions) -> list[np.ndarray]:
     """Each user's items, oldest first; tied timestamps stay in file order. Built in lesson 04.

@@ -632,8 +632,8 @@ BLIND = (
     Mutant(
         "controls",
         "a rate above 1 is let through",
-        "keep_rate, least=0, most=1)\n        self",
-        "keep_rate, least=0)\n        self",
+        "keep_rate: Share) -> None",
+        "keep_rate: float) -> None",
     ),
     Mutant("controls", "the rarest pattern", "counts.argmax()", "counts.argmin()"),
     Mutant(
@@ -732,7 +732,7 @@ BLIND = (
     Mutant(
         "enumeration", "the pattern of all blocks is missing", "torch.arange(2**blocks)", "torch.arange(2**blocks - 1)"
     ),
-    Mutant("enumeration", "no blocks is a number of blocks", "blocks, 1, 12", "blocks, 0, 12"),
+    Mutant("enumeration", "no blocks is a number of blocks", "least=1, most=12", "least=0, most=12"),
     Mutant(
         "enumeration",
         "patterns are tried with dropout",
@@ -1071,8 +1071,8 @@ BLIND = (
     Mutant(
         "backbones",
         "SASRec: no place for any item",
-        "check_sizes(num_blocks=num_blocks, max_length=max_length)",
-        "check_sizes(num_blocks=num_blocks)",
+        "max_length: Size = 50",
+        "max_length: int = 50",
     ),
 )
 
@@ -1308,8 +1308,8 @@ OWN = (
     Mutant(
         "controls",
         "a share above 1 is let through",
-        "full_share, least=0, most=1)\n        self",
-        "full_share, least=0)\n        self",
+        "full_share: Share) -> None",
+        "full_share: float) -> None",
     ),
     # --- gate_losses ---
     Mutant(

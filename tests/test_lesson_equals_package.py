@@ -113,7 +113,7 @@ GIVEN = {
     "backbones.NextItemModel", "backbones.Encoder",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of",
     "skiprec.last_position", "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
-    "gumbel.check_logits", "splits.check_windows", "blocks.check_hidden", "backbones.check_where",
+    "gumbel.check_logits", "splits.check_windows",
 }  # fmt: skip
 # The lesson that finishes each module.
 BUILT_BY = {
