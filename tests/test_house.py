@@ -37,10 +37,10 @@ PARTS = {
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
-TEXTBOOK_LINES = 3_200  # to be 2,500
-TEXTBOOK_CODE = 2_150  # without docstrings, blanks and comments; to be 1,800
+TEXTBOOK_LINES = 2_820  # to be 2,500
+TEXTBOOK_CODE = 1_660  # without docstrings, blanks and comments
 LONGEST_FILE = 230
-STILL_LONGER = {"backbones": 510, "training": 330, "skiprec": 270, "splits": 262}
+STILL_LONGER = {"backbones": 475, "training": 330, "splits": 274, "skiprec": 255}
 BETWEEN_ROOMS = {
     ("plots_07b", "plots_06"), ("plots_08", "plots_06"),
     ("checks.assignment_3", "checks.lesson_01"), ("checks.lesson_02", "checks.lesson_01"),
@@ -48,8 +48,8 @@ BETWEEN_ROOMS = {
     ("checks.lesson_07b", "checks.lesson_07"), ("checks.lesson_09", "checks.lesson_03"),
     ("checks.lesson_10", "checks.lesson_03"),
 }  # fmt: skip
-SAME_PARTS = 2  # of those that a lesson builds, body for body; to be 45
-SAME_BODIES = 0.07  # share of functions and methods; to be 0.7
+SAME_PARTS = 27  # of those that a lesson builds, body for body; to be 45
+SAME_BODIES = 0.33  # share of functions and methods; to be 0.7
 
 
 def name_of(path: Path) -> str:
