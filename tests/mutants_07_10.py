@@ -931,7 +931,7 @@ BLIND = (
         "pass",
     ),
     Mutant("training", "two stages: the backbone stays new", "target.load_state_dict(pretrained.state_dict())", "pass"),
-    Mutant("training", "who holds is a negative number of epochs", '("hold_epochs", hold_epochs),', ""),
+    Mutant("training", "who holds is a negative number of epochs", "hold_epochs: Count = 0", "hold_epochs: int = 0"),
     # --- blocks ---
     Mutant(
         "blocks",
@@ -1188,7 +1188,7 @@ OWN = (
     ),
     Mutant("training", "the warm-up scores all items", "if batch.negatives is not None:", "if False:"),
     Mutant("training", "any name of a softmax", 'if softmax not in ("full", "sampled"):', "if False:"),
-    Mutant("training", "any number of negatives", ", negatives=negatives)", ")"),
+    Mutant("training", "any number of negatives", "negatives: Size = 2000", "negatives: int = 2000"),
     Mutant(
         "training",
         "the policy learns nothing while the gates are held",
