@@ -1129,7 +1129,7 @@ OWN = (
         "torch.randperm(_num_items(with_output_layer(model)))[:number]",
         "torch.arange(n := _num_items(with_output_layer(model))).roll(int(torch.randint(n, ())))[:number]",
     ),
-    Mutant("softmax", "no item may be drawn", "check_sizes(number=number)", "check_sizes(number=number + 1)"),
+    Mutant("softmax", "no item may be drawn", "number: Size)", "number: int)"),
     Mutant("softmax", "only a backbone itself", 'getattr(model, "backbone", model)', "model"),
     # --- splits ---
     Mutant("splits", "rows lose the negatives of their batch", "seen, self.negatives)", "seen)"),
@@ -1242,7 +1242,10 @@ OWN = (
         "users_per_group, seed, 0, test_users_per_group",
     ),
     Mutant(
-        "synthetic", "less than nobody is tested", "test_users_per_group is not None:", "test_users_per_group is ...:"
+        "synthetic",
+        "less than nobody is tested",
+        "test_users_per_group: Size | None = None",
+        "test_users_per_group: int | None = None",
     ),
     # --- skiprec ---
     Mutant("skiprec", "a budget opens gates that the policy shut", " * (gap > 0)", ""),
