@@ -76,7 +76,7 @@ class SkipRec(NextItemModel):
 
     @validated
     def decide(self, logits: AnyLogits, *, sample: bool) -> Float[Tensor, "batch gate"]:
-        """Turn logits (keep, skip) of any number of gates into gates: a straight-through sample, or keep iff the keep logit is larger."""
+        """Turn logits (keep, skip) of any gates into gates: a straight-through sample, or keep iff keep's is larger."""
         if sample:
             return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
         return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
