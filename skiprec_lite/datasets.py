@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skiprec_lite import downloads
+from skiprec_lite.inputs import check_has
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Interactions:
     titles: tuple[str, ...]
     genres: tuple[tuple[str, ...], ...] = ()
     name: str = ""
+
+    @staticmethod
+    def check_argument(name: str, value: object) -> None:
+        """Raise unless the argument is what the loaders give; `validated` calls it."""
+        check_has(name, value, "Interactions, as load_movielens gives", "table", "user_ids", "num_items")
 
     @property
     def num_items(self) -> int:

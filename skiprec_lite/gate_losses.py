@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.inputs import check_number, check_tensor
+from skiprec_lite.promises import Share, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy
 from skiprec_lite.splits import Windows
@@ -100,22 +102,24 @@ def difference_loss(
     return losses.mean() + (factor * worth * chosen).mean() + held * logit.square().mean()
 
 
+def _check_tolerance(name: str, tolerance: float) -> None:
+    if tolerance not in (math.inf, -math.inf):  # always harmless, or never
+        check_number(name, tolerance)
+
+
+Tolerance = Annotated[float, _check_tolerance]
+
+
 class SteeredCost:
     """A cost that looks after itself: raised while skipping is harmless, cut when it is not. Built in lesson 07.
 
     Straight-through with a cost of its own, which starts at the given one. At each step the loss under sampled gates
     is compared with full depth's on the same batch: while it is less than `tolerance` above, the cost grows by
     `rate`, else it shrinks by as much.
-
-    Raises:
-        TypeError: if a setting is no number.
-        ValueError: if tolerance is NaN, or rate outside 0 ... 1.
     """
 
-    def __init__(self, tolerance: float = 0.05, rate: float = 0.02) -> None:
-        if tolerance not in (math.inf, -math.inf):  # always harmless, or never
-            check_number("tolerance", tolerance)
-        check_number("rate", rate, least=0, most=1)
+    @validated
+    def __init__(self, tolerance: Tolerance = 0.05, rate: Share = 0.02) -> None:
         self.tolerance = tolerance
         self.rate = rate
         self.factor = 1.0

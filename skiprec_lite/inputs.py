@@ -129,12 +129,6 @@ def check_callable(name: str, value: object, wanted: str) -> None:
         raise TypeError(f"{name} must be {wanted}, got {described(value)}")
 
 
-def check_generator(generator: object) -> None:
-    """Raise TypeError unless it is torch's source of randomness, or None."""
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator or None, got {described(generator)}")
-
-
 def check_floating(name: str, dtype: object) -> None:
     """Raise TypeError unless it is a torch.dtype of floating point numbers."""
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:

@@ -19,6 +19,7 @@ Histories = Annotated[
     Sequence[Sequence[int] | np.ndarray], like("a list of histories, such as [[3, 1, 2]]", "__len__", "__iter__")
 ]
 KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
+AnyLogits = Annotated[Float[Tensor, "batch gate 2"], check_logits]
 
 
 class SkipRec(NextItemModel):
@@ -74,8 +75,8 @@ class SkipRec(NextItemModel):
         return self.decide(self.gate_logits(items, cut), sample=sample)
 
     @validated
-    def decide(self, logits: KeepOrSkip, *, sample: bool) -> Float[Tensor, "batch block"]:
-        """Turn logits (keep, skip) into gates: a straight-through sample, or keep iff the keep logit is larger."""
+    def decide(self, logits: AnyLogits, *, sample: bool) -> Float[Tensor, "batch gate"]:
+        """Turn logits (keep, skip) of any gates into gates: a straight-through sample, or keep iff keep's is larger."""
         if sample:
             return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
         return (logits[..., 0] > logits[..., 1]).to(logits.dtype)

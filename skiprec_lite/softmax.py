@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skiprec_lite.backbones import Encoder, NextItemModel
-from skiprec_lite.inputs import check_sizes
+from skiprec_lite.promises import Size, validated
 from skiprec_lite.splits import Windows
 
 
@@ -73,14 +73,13 @@ def sampled_cross_entropy(
     return F.cross_entropy(scores, torch.zeros_like(targets), reduction=reduction)  # the target stands first
 
 
-def draw_negatives(model: NextItemModel, number: int) -> Int[Tensor, " drawn"]:
+@validated
+def draw_negatives(model: NextItemModel, number: Size) -> Int[Tensor, " drawn"]:
     """Draw different items of the model's catalogue, each as likely as any other; all, where there are no more.
 
     Raises:
-        ValueError: if the number is below 1.
-        TypeError: if it is no whole number, or the model has no hidden states and output layer.
+        TypeError: if the model has no hidden states and output layer.
     """
-    check_sizes(number=number)
     return 1 + torch.randperm(_num_items(with_output_layer(model)))[:number]
 
 

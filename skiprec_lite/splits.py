@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -9,7 +11,14 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from skiprec_lite.datasets import Interactions
-from skiprec_lite.inputs import check_has, check_sizes, check_tensor, check_whole, item_row
+from skiprec_lite.inputs import check_has, check_tensor, check_whole, item_row
+from skiprec_lite.promises import Size, like, validated
+
+Sequences = Annotated[
+    Sequence[np.ndarray | Sequence[int]],
+    like("a list of rows of whole numbers, such as [[3, 1, 2]]", "__len__", "__iter__"),
+]
+SessionLength = Annotated[int, partial(check_whole, least=3)]  # two items to read and one to predict
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Split:
         check_has(name, value, "a Split, such as leave_one_out gives", "train", "validation", "sequences", "num_items")
 
 
+@validated
 def user_sequences(interactions: Interactions) -> list[np.ndarray]:
     """Each user's items, oldest first; tied timestamps stay in file order. Built in lesson 04.
 
@@ -90,7 +100,7 @@ def user_sequences(interactions: Interactions) -> list[np.ndarray]:
         One int64 array of item indices per user, in the order of interactions.user_ids.
 
     Raises:
-        TypeError: if it is not given Interactions, or a column of their table holds something else than numbers.
+        TypeError: if a column of the table holds something else than numbers.
         ValueError: if a column is missing or holds a number that is out of range.
     """
     _check_table(interactions)
@@ -100,18 +110,17 @@ def user_sequences(interactions: Interactions) -> list[np.ndarray]:
     return np.split(items, starts)
 
 
-def leave_one_out(interactions: Interactions, length: int = 50) -> Split:
+@validated
+def leave_one_out(interactions: Interactions, length: Size = 50) -> Split:
     """Last item = test, the one before = validation, the rest = training. Built in lesson 04.
 
     A user with two items is tested but left out of validation; one with a single item only counts as popularity.
-
-    Raises:
-        TypeError, ValueError: as `last_n` does.
     """
     return last_n(interactions, n=1, length=length)
 
 
-def last_n(interactions: Interactions, n: int = 10, length: int = 50) -> Split:
+@validated
+def last_n(interactions: Interactions, n: Size = 10, length: Size = 50) -> Split:
     """Each user's last n items = test, the n before = validation, the rest = training. Built in lesson 04.
 
     Histories are fed as they were: the test history of an item holds all that came before it. The policy reads
@@ -119,10 +128,8 @@ def last_n(interactions: Interactions, n: int = 10, length: int = 50) -> Split:
     with at least `length` items of context where the user has them: a row is length + n - 1 wide.
 
     Raises:
-        TypeError: if it is not given Interactions, or n or length is no whole number.
-        ValueError: if n or length is below 1, or no user has enough items.
+        ValueError: if no user has enough items.
     """
-    check_sizes(n=n, length=length)
     sequences = user_sequences(interactions)
     width = length + n - 1
     train = [s[: -2 * n] if len(s) > 2 * n else s[:0] if len(s) > n else s for s in sequences]
@@ -140,7 +147,8 @@ def last_n(interactions: Interactions, n: int = 10, length: int = 50) -> Split:
     )
 
 
-def sessions(interactions: Interactions, length: int = 20) -> Split:
+@validated
+def sessions(interactions: Interactions, length: SessionLength = 20) -> Split:
     """Histories cut into sessions; the last is test, the one before validation. Built in lesson 04.
 
     Sessions are cut from the end backwards without overlap; a first remainder of 3 or more items is kept. The last
@@ -148,10 +156,8 @@ def sessions(interactions: Interactions, length: int = 20) -> Split:
     with Chen et al. (2021), but there a random tenth of all sessions is held out, and nothing is for validation.
 
     Raises:
-        TypeError: if it is not given Interactions, or length is no whole number.
-        ValueError: if length is below 3, or no user has three sessions.
+        ValueError: if no user has three sessions.
     """
-    check_whole("length of a session", length, 3)
     pieces: dict[str, list[tuple[int, int, np.ndarray]]] = {"train": [], "validation": [], "test": []}
     sequences = user_sequences(interactions)
     for user, sequence in enumerate(sequences):
@@ -177,17 +183,15 @@ def sessions(interactions: Interactions, length: int = 20) -> Split:
     )
 
 
-def pad_left(sequences: Sequence[np.ndarray | Sequence[int]], length: int) -> Int[Tensor, "row time"]:
+@validated
+def pad_left(sequences: Sequences, length: Size) -> Int[Tensor, "row time"]:
     """Stack sequences of any lengths, each cut to its last `length` items and padded with 0 on the left.
 
     Why the left: the newest item is then always at position -1, where a prediction is read. Built in lesson 04.
 
     Raises:
-        TypeError: if sequences are no rows of whole numbers, or length is none.
-        ValueError: if length is below 1.
+        TypeError: if a sequence holds anything but whole numbers.
     """
-    check_sizes(length=length)
-    check_has("sequences", sequences, "a list of rows of whole numbers, such as [[3, 1, 2]]", "__len__", "__iter__")
     sequences = [item_row(f"sequence {row}", sequence) for row, sequence in enumerate(sequences)]
     rows = torch.zeros(len(sequences), length, dtype=torch.int64)
     for row, sequence in zip(rows, sequences):
@@ -237,8 +241,6 @@ def _last_positions(
 
 
 def _check_table(interactions: Interactions) -> None:
-    wanted = "Interactions, as load_movielens gives"
-    check_has("interactions", interactions, wanted, "table", "user_ids", "num_items")
     table, users = interactions.table, len(interactions.user_ids)
     if missing := [column for column in ("user", "item", "timestamp") if list(table).count(column) != 1]:
         found = ", ".join(map(str, table))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -9,14 +11,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from skiprec_lite.inputs import (
-    check_flag,
-    check_number,
-    check_seed,
-    check_sizes,
     check_whole,
     described,
     whole_numbers,
 )
+from skiprec_lite.promises import Count, Seed, Share, Size, validated
 from skiprec_lite.splits import Split, Windows
 
 
@@ -62,12 +61,12 @@ class KnownDepth:
         """Return the group of each row."""
         return windows.users % len(self.lags)
 
-    def draw(self, seed: int, users_per_group: int | None = None) -> Windows:
+    @validated
+    def draw(self, seed: Seed, users_per_group: Size | None = None) -> Windows:
         """Draw fresh users of the same groups. The seed is joined to the data's own.
 
         From the position `cut` on every next item follows the rule: `cut` is the largest lag or the window's middle.
         """
-        check_seed(seed)
         sequences = draw_sequences(
             np.random.default_rng([self.seed, seed]), self.lags, self.rules, users_per_group or self.users_per_group,
             length=self.length + 1, noise=self.noise, shared_items=self.shared_items,
@@ -78,13 +77,13 @@ class KnownDepth:
             flat[:, :-1].clone(), flat[:, 1:].clone(), torch.full((len(flat),), cut), torch.arange(len(flat))
         )
 
-    def fresh(self, epoch: int) -> Windows:
+    @validated
+    def fresh(self, epoch: Count) -> Windows:
         """Draw the training users of an epoch: what `fit` takes as its argument of that name.
 
         While the curriculum lasts no lag is longer than a bound that grows evenly to the largest of them: a net that
         has learnt to look 12 steps back has one step more to learn for 13, where 13 from nothing may never be found.
         """
-        check_whole("epoch", epoch, 0)
         if epoch >= self.curriculum_epochs:
             return self.draw(1000 + epoch)
         bound = max(self.lags) * epoch // self.curriculum_epochs
@@ -99,14 +98,15 @@ class KnownDepth:
         return Split(train, validation, test, num_items=self.num_items, sequences=tuple(sequences))
 
 
+@validated
 def draw_sequences(
     rng: np.random.Generator,
     lags: Sequence[int],
     rules: np.ndarray,
-    users_per_group: int,
+    users_per_group: Size,
     *,
-    length: int,
-    noise: float,
+    length: Size,
+    noise: Share,
     shared_items: bool,
 ) -> np.ndarray:
     """Draw users whose next item follows their group's rule from the item `lag` steps back. Built in lesson 06.
@@ -124,16 +124,11 @@ def draw_sequences(
         (users_per_group, group, length) int64 items, counted from 1.
 
     Raises:
-        TypeError: if rng is no generator of NumPy's, or a size is no whole number.
-        ValueError: if rules and lags differ in their number of groups, noise is no probability, or a size is below 1.
+        ValueError: if rules and lags differ in their number of groups.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {described(rng)}")
     lags = whole_numbers("lags", lags, least=0)
-    if not isinstance(rules, np.ndarray) or rules.ndim != 2 or len(rules) != len(lags) or rules.dtype.kind not in "iu":
+    if rules.ndim != 2 or len(rules) != len(lags) or rules.dtype.kind not in "iu":
         raise ValueError(f"rules must be whole numbers of shape ({len(lags)}, items_per_group), got {described(rules)}")
-    check_sizes(users_per_group=users_per_group, length=length)
-    check_number("noise", noise, least=0, most=1)
     groups, size = rules.shape
     sequences = np.empty((users_per_group, groups, length), dtype=np.int64)
     for group, lag in enumerate(lags):
@@ -145,17 +140,18 @@ def draw_sequences(
     return sequences
 
 
+@validated
 def users_of_known_depth(
     lags: Sequence[int] = (0, 6, 24),
     *,
-    items_per_group: int = 20,
-    users_per_group: int = 1000,
-    length: int = 50,
-    noise: float = 0.1,
+    items_per_group: Annotated[int, partial(check_whole, least=2)] = 20,
+    users_per_group: Size = 1000,
+    length: Size = 50,
+    noise: Share = 0.1,
     shared_items: bool = False,
-    curriculum_epochs: int = 0,
-    test_users_per_group: int | None = None,
-    seed: int = 0,
+    curriculum_epochs: Count = 0,
+    test_users_per_group: Size | None = None,
+    seed: Seed = 0,
 ) -> KnownDepth:
     """Groups of users whose next item is a fixed function of the item `lag` steps back. Built in lesson 06.
 
@@ -173,17 +169,8 @@ def users_of_known_depth(
         seed: of everything; the same seed gives the same users.
 
     Raises:
-        TypeError: if a size, a lag or the seed is no whole number, or noise is no number.
-        ValueError: if a lag does not fit into the window, noise is not a probability, or a size is below 1.
+        ValueError: if a lag does not fit into the window.
     """
-    check_sizes(users_per_group=users_per_group, length=length)
-    check_whole("items_per_group", items_per_group, 2)
-    check_whole("curriculum_epochs", curriculum_epochs, 0)
-    if test_users_per_group is not None:
-        check_sizes(test_users_per_group=test_users_per_group)
-    check_number("noise", noise, least=0, most=1)
-    check_flag("shared_items", shared_items)
-    check_seed(seed)
     lags = whole_numbers("lags", lags, least=0)
     if not lags or max(lags) >= length - 1:
         raise ValueError(f"lags must lie in 0 ... {length - 2} for windows of {length}, got {tuple(lags)}")

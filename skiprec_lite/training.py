@@ -20,8 +20,8 @@ from skiprec_lite.gate_losses import (
     straight_through_loss,
     whole_window,
 )
-from skiprec_lite.inputs import check_callable, check_has, check_number, check_seed, check_sizes, check_whole
 from skiprec_lite.metrics import Estimate, paired_difference
+from skiprec_lite.promises import Count, NotNegative, Positive, Seed, Size, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy, draw_negatives, with_output_layer
 from skiprec_lite.splits import Split, Windows, check_windows
@@ -57,24 +57,25 @@ class _Candidate:
     weights: dict[str, Tensor]
 
 
+@validated
 def fit(
     model: NextItemModel,
     split: Split,
     *,
-    seed: int = 0,
-    epochs: int = 30,
-    batch_size: int = 32,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 0.0,
+    seed: Seed = 0,
+    epochs: Size = 30,
+    batch_size: Size = 32,
+    learning_rate: Positive = 1e-3,
+    weight_decay: NotNegative = 0.0,
     anneal: bool = False,
     softmax: str = "full",
-    negatives: int = 2000,
-    cost: float = 0.0,
-    warmup_epochs: int = 5,
-    ramp_epochs: int = 5,
-    hold_epochs: int = 0,
-    settle_epochs: int = 0,
-    patience: int = 5,
+    negatives: Size = 2000,
+    cost: NotNegative = 0.0,
+    warmup_epochs: Count = 5,
+    ramp_epochs: Count = 5,
+    hold_epochs: Count = 0,
+    settle_epochs: Count = 0,
+    patience: Size = 5,
     pretrained: Backbone | None = None,
     policy_reads: str = "up to a cut",
     gate_loss: GateLoss = straight_through_loss,
@@ -123,26 +124,12 @@ def fit(
         progress: show a progress bar.
 
     Raises:
-        TypeError: if an argument is of a wrong type, or a sampled softmax is asked of a model without hidden states and
-            an output layer.
-        ValueError: if a setting is out of range, model and split are made for different numbers of items, `pretrained`
-            does not fit, or the validation cases are of fewer than two users (the choice needs a standard error).
+        TypeError: if a model has nothing to train, or a sampled softmax is asked of one without hidden states and an
+            output layer.
+        ValueError: if model and split are made for different numbers of items, `pretrained` does not fit, or the
+            validation cases are of fewer than two users (the choice needs a standard error).
         FloatingPointError: if the loss stops being finite.
     """
-    check_sizes(epochs=epochs, batch_size=batch_size, patience=patience, negatives=negatives)
-    for name, count in (
-        ("warmup_epochs", warmup_epochs), ("ramp_epochs", ramp_epochs), ("hold_epochs", hold_epochs),
-        ("settle_epochs", settle_epochs),
-    ):  # fmt: skip
-        check_whole(name, count, 0)
-    check_number("cost", cost, least=0)
-    check_number("weight_decay", weight_decay, least=0)
-    check_number("learning_rate", learning_rate, above=0)
-    check_seed(seed)
-    check_callable("gate_loss", gate_loss, "a function of model, batch and cost")
-    for name, function in (("fresh", fresh), ("after_epoch", after_epoch)):
-        if function is not None:
-            check_callable(name, function, "a function or None")
     _check_model_and_split(model, split)
     readings = {"up to a cut": from_a_cut, "the whole window": whole_window}
     if policy_reads not in readings:
@@ -298,10 +285,8 @@ def choose(front: list[_Candidate]) -> _Candidate:
 
 
 def _check_model_and_split(model: NextItemModel, split: Split) -> None:
-    check_has("model", model, "a backbone, an NFM or a SkipRec", "score_at", "parameters")
     if not any(True for _ in model.parameters()):
         raise TypeError(f"model must have parameters to train, a {type(model).__name__} only counts")
-    check_has("split", split, "a Split, such as leave_one_out gives", "train", "validation", "num_items")
     embedding = getattr(getattr(model, "backbone", model), "embedding", None)
     if embedding is not None and embedding.num_embeddings - 1 != split.num_items:
         raise ValueError(f"the model is made for {embedding.num_embeddings - 1} items, the split has {split.num_items}")
@@ -317,7 +302,6 @@ def _checked(windows: Windows, split: Split) -> Windows:
 
 
 def _copy_backbone(pretrained: Backbone, model: NextItemModel) -> None:
-    check_has("pretrained", pretrained, "a trained backbone", "embedding", "sizes", "state_dict")
     target = model.backbone if isinstance(model, SkipRec) else model
     if not isinstance(target, Backbone):
         raise ValueError(f"a pre-trained backbone does not fit into a {type(model).__name__}")

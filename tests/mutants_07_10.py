@@ -934,7 +934,7 @@ BLIND = (
         "pass",
     ),
     Mutant("training", "two stages: the backbone stays new", "target.load_state_dict(pretrained.state_dict())", "pass"),
-    Mutant("training", "who holds is a negative number of epochs", '("hold_epochs", hold_epochs),', ""),
+    Mutant("training", "who holds is a negative number of epochs", "hold_epochs: Count = 0", "hold_epochs: int = 0"),
     # --- blocks ---
     Mutant(
         "blocks",
@@ -1132,7 +1132,7 @@ OWN = (
         "torch.randperm(_num_items(with_output_layer(model)))[:number]",
         "torch.arange(n := _num_items(with_output_layer(model))).roll(int(torch.randint(n, ())))[:number]",
     ),
-    Mutant("softmax", "no item may be drawn", "check_sizes(number=number)", "check_sizes(number=number + 1)"),
+    Mutant("softmax", "no item may be drawn", "number: Size)", "number: int)"),
     Mutant("softmax", "only a backbone itself", 'getattr(model, "backbone", model)', "model"),
     # --- splits ---
     Mutant("splits", "rows lose the negatives of their batch", "seen, self.negatives)", "seen)"),
@@ -1191,7 +1191,7 @@ OWN = (
     ),
     Mutant("training", "the warm-up scores all items", "if batch.negatives is not None:", "if False:"),
     Mutant("training", "any name of a softmax", 'if softmax not in ("full", "sampled"):', "if False:"),
-    Mutant("training", "any number of negatives", ", negatives=negatives)", ")"),
+    Mutant("training", "any number of negatives", "negatives: Size = 2000", "negatives: int = 2000"),
     Mutant(
         "training",
         "the policy learns nothing while the gates are held",
@@ -1245,7 +1245,10 @@ OWN = (
         "users_per_group, seed, 0, test_users_per_group",
     ),
     Mutant(
-        "synthetic", "less than nobody is tested", "test_users_per_group is not None:", "test_users_per_group is ...:"
+        "synthetic",
+        "less than nobody is tested",
+        "test_users_per_group: Size | None = None",
+        "test_users_per_group: int | None = None",
     ),
     # --- skiprec ---
     Mutant("skiprec", "a budget opens gates that the policy shut", " * (gap > 0)", ""),

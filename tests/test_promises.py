@@ -125,14 +125,16 @@ WRONG: list[tuple[Any, Any, type[Exception], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "values"), RIGHT, ids=[str(kind) for kind, _ in RIGHT])
+@pytest.mark.parametrize(("annotation", "values"), RIGHT, ids=[f"right {n}" for n in range(len(RIGHT))])
 def test_what_is_right_is_passed_on(annotation: Any, values: list[Any]) -> None:
     for value in values:
         assert taking(annotation)(value) is value
         assert taking(annotation)(value=value) is value
 
 
-@pytest.mark.parametrize(("annotation", "value", "error", "line"), WRONG, ids=[f"{row[0]}-{row[3]}" for row in WRONG])
+@pytest.mark.parametrize(
+    ("annotation", "value", "error", "line"), WRONG, ids=[f"{n}: {row[3]}" for n, row in enumerate(WRONG)]
+)
 def test_what_is_wrong_is_named_with_what_would_be_right(
     annotation: Any, value: Any, error: type[Exception], line: str
 ) -> None:
