@@ -37,10 +37,10 @@ PARTS = {
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
-TEXTBOOK_LINES = 2_820  # to be 2,500
-TEXTBOOK_CODE = 1_660  # without docstrings, blanks and comments
+TEXTBOOK_LINES = 2_800  # to be 2,500
+TEXTBOOK_CODE = 1_640  # without docstrings, blanks and comments
 LONGEST_FILE = 230
-STILL_LONGER = {"backbones": 475, "training": 330, "splits": 274, "skiprec": 255}
+STILL_LONGER = {"backbones": 475, "training": 313, "splits": 276, "skiprec": 256}
 BETWEEN_ROOMS = {
     ("plots_07b", "plots_06"), ("plots_08", "plots_06"),
     ("checks.assignment_3", "checks.lesson_01"), ("checks.lesson_02", "checks.lesson_01"),
