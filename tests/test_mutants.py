@@ -54,14 +54,14 @@ def test_an_error_is_in_force_only_inside() -> None:
 
 def test_no_type_check_helps_to_catch() -> None:
     """What the session hooks into its imports refuses a wrong type; under an error only the tests count."""
-    from skiprec_lite.metrics import hit_rate as checked
+    from skiprec_lite.tables import read_table as checked
 
     with in_force(None):
-        from skiprec_lite.metrics import hit_rate
+        from skiprec_lite.tables import read_table
 
-    for function, types_are_checked in ((checked, True), (hit_rate, False)):
-        with pytest.raises(Exception, match="Type-check error" if types_are_checked else "ranks must be a tensor"):
-            function([1, 2], 5)
+    for function, types_are_checked in ((checked, True), (read_table, False)):
+        with pytest.raises(Exception, match="Type-check error" if types_are_checked else "no attribute 'read_bytes'"):
+            function("a text, not a path")
 
 
 def test_a_class_is_the_same_to_who_makes_it_and_to_who_takes_it() -> None:
