@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from skiprec_lite.lab import (  # here: the lab is loaded by the verbs that need it, not by an import of this file
+    from skiprec_lite.lab import (  # here: an import of this file does not load the lab, a command does
         experiments,
         runs,
     )
@@ -317,7 +317,8 @@ def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, S
             f"choose other weights with --model"
         )
     split = runs.PROTOCOLS[protocol](data)
-    if known.get("trained on", runs.trained_on(split)) != runs.trained_on(split):
+    here = runs.trained_on(split)
+    if known.get("trained on", here) != here:
         raise ValueError(
             f"{path.name}: trained on other rows than those that {protocol} makes of {data.name} now, so what is held "
             f"out here may have been trained on; choose other weights with --model, or train again"
