@@ -84,61 +84,6 @@ class ResidualBlock(nn.Module):
         return hidden + branch if self.scale is None else torch.addcmul(hidden, self.scale, branch)
 
 
-class AttentionBlock(nn.Module):
-    """Causal self-attention, then a feed-forward layer for each position, both residual. Built in lesson 10.
-
-    hidden + attend(norm(hidden)), then the same around linear -> ReLU -> linear: one block, behind one gate.
-
-    Raises:
-        ValueError: if `channels` cannot be shared out among the heads.
-
-    Source: Kang & McAuley (2018), SASRec; Vaswani et al. (2017).
-    """
-
-    @validated
-    def __init__(self, channels: Size, heads: Size = 1, *, dropout: Share = 0.0) -> None:
-        super().__init__()
-        if channels % heads:
-            raise ValueError(f"heads must divide channels, got {heads} and {channels}")
-        self.heads = heads
-        self.norm1 = nn.LayerNorm(channels)
-        self.project = nn.Linear(channels, 3 * channels)  # queries, keys, values
-        self.join = nn.Linear(channels, channels)
-        self.norm2 = nn.LayerNorm(channels)
-        self.inner = nn.Linear(channels, channels)
-        self.outer = nn.Linear(channels, channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def axis_lengths(self) -> dict[str, int]:
-        """Say how long the axes are that are named so in a signature."""
-        return {"channel": len(self.norm1.weight)}
-
-    @validated
-    def forward(
-        self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"] | None = None
-    ) -> Float[Tensor, "batch time channel"]:
-        """Apply the block; mask is True at real items: others are attended to by nobody but themselves."""
-        hidden = hidden + self.dropout(self.attend(self.norm1(hidden), mask))
-        inner = self.dropout(F.relu(self.inner(self.norm2(hidden))))
-        return hidden + self.dropout(self.outer(inner))
-
-    def attend(
-        self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"] | None
-    ) -> Float[Tensor, "batch time channel"]:
-        """Let each position take a weighted mean of the present and the past: softmax(q k / sqrt(width)) v."""
-        time = hidden.shape[1]
-        queries, keys, values = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.project(hidden).chunk(3, dim=-1)
-        )  # (batch, head, time, width)
-        allowed = torch.ones(time, time, dtype=torch.bool, device=hidden.device).tril()
-        if mask is not None:  # a position always reads itself, so that no row of the softmax is empty
-            itself = torch.eye(time, dtype=torch.bool, device=hidden.device)
-            allowed = (allowed & mask[:, None, None, :]) | itself
-        scores = queries @ keys.transpose(-1, -2) / keys.shape[-1] ** 0.5  # (batch, head, time, time)
-        weights = self.dropout(scores.masked_fill(~allowed, -torch.inf).softmax(dim=-1))
-        return self.join((weights @ values).transpose(1, 2).flatten(2))
-
-
 @validated
 def receptive_field(dilations: Sequence[int], kernel_size: Size = 3) -> int:
     """How many positions one output of a stack of residual blocks can read, itself included. Built in lesson 05.

@@ -16,19 +16,13 @@ import torch
 from skiprec_lite import checkpoints, downloads, tables
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
-from skiprec_lite.evaluation import (
-    evaluate,
-    gates_of,
-    inference_seconds,
-    mean_per_user,
-    ndcg_per_user,
-    rank_cases,
-    summarise,
-)
+from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.metrics import mean_and_error, ndcg, paired_difference
+from skiprec_lite.skipping import inference_seconds
 from skiprec_lite.skiprec import SkipRec, recommend
-from skiprec_lite.splits import Split, pad_left, user_sequences
+from skiprec_lite.splits import user_sequences
 from skiprec_lite.training import fit, next_item_loss
+from skiprec_lite.windows import Split, pad_left
 
 COURSE = Path(__file__).resolve().parent.parent
 HOUR = "skiprec_in_an_hour"

@@ -13,7 +13,7 @@ from skiprec_lite.evaluation import gates_of
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.promises import Count, Seed, Share, Size, validated
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 
 def _check_some_row(name: str, gates: Tensor) -> None:

@@ -11,7 +11,7 @@ from skiprec_lite.backbones import Backbone, in_eval_mode
 from skiprec_lite.gate_losses import losses_at, per_row
 from skiprec_lite.inputs import check_whole
 from skiprec_lite.promises import validated
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 Few = Annotated[int, partial(check_whole, least=1, most=12)]  # 4,096 patterns are enough to wait for
 

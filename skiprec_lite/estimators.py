@@ -82,7 +82,7 @@ def straight_through(
     Source: Jang et al. (2017).
     """
     draw = partial(gumbel_softmax, tau=tau, hard=True, generator=generator)
-    return _through_a_sample(logits, loss, samples, draw)
+    return through_a_sample(logits, loss, samples, draw)
 
 
 @validated
@@ -95,7 +95,7 @@ def relaxed(
 
     Source: Maddison et al. (2017); Jang et al. (2017).
     """
-    return _through_a_sample(logits, loss, samples, partial(gumbel_softmax, tau=tau, generator=generator))
+    return through_a_sample(logits, loss, samples, partial(gumbel_softmax, tau=tau, generator=generator))
 
 
 @validated
@@ -175,9 +175,10 @@ def draw_gates(
 
 
 @_per_row
-def _through_a_sample(
+def through_a_sample(
     logits: Float[Tensor, " gate"], loss: Loss, samples: int, draw: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "sample gate"]:
+    """Gradient through each of so many draws of the gates, made by `draw` from the logits. Built in lesson 03."""
     leaf = logits.detach().expand(samples, -1).clone().requires_grad_()
     pairs = torch.stack([leaf, torch.zeros_like(leaf)], dim=-1)  # logits (keep, skip) of each gate
     (gradient,) = torch.autograd.grad(loss(draw(pairs)[..., 0]).sum(), leaf)

@@ -1,7 +1,5 @@
 """Scores under a protocol: every case of a split is ranked among all items."""
 
-import statistics
-import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -13,8 +11,8 @@ from skiprec_lite import metrics
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
 from skiprec_lite.inputs import check_tensor, whole_numbers
 from skiprec_lite.promises import Size, validated
-from skiprec_lite.skiprec import SkipRec, last_position
-from skiprec_lite.splits import Windows
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.windows import Windows
 
 SCORES_AT_ONCE = 2**25  # 128 MiB of float32; a catalogue of 100,000 items would ask for half a gigabyte and more
 
@@ -168,29 +166,3 @@ def _without_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) -
         if batch.seen:
             scores[line, torch.from_numpy(batch.seen[r])] = -torch.inf
     return scores
-
-
-@torch.no_grad()
-@validated
-def inference_seconds(model: SkipRec, items: Int[Tensor, "batch time"], *, repeats: Size = 9) -> dict[str, float]:
-    """Measure the next-item scores of one batch: all blocks run, and only the kept ones. Built in lesson 09.
-
-    The two are timed in turn, so that a machine whose speed drifts treats them alike; the policy's own time counts
-    for the second.
-
-    Args:
-        model: a SkipRec in eval mode.
-        items: the batch.
-        repeats: how often each is timed.
-
-    Returns:
-        {"full": …, "skipped": …}, medians in seconds.
-    """
-    where = last_position(items)
-    seconds: dict[str, list[float]] = {"full": [], "skipped": []}
-    for _ in range(repeats + 1):
-        for name, scorer in (("full", model.backbone), ("skipped", model)):
-            start = time.perf_counter()
-            scorer.score_at(items, where)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found[1:]) for name, found in seconds.items()}  # the first one warms up

@@ -14,7 +14,7 @@ from skiprec_lite.inputs import check_number, check_tensor
 from skiprec_lite.promises import Share, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 # (model, batch, cost) -> a number whose gradient trains backbone and policy; the policy reads up to batch.cut, and
 # every position with a target is scored.

@@ -9,7 +9,7 @@ from skiprec_lite.backbones import in_eval_mode
 from skiprec_lite.gate_losses import losses_at, per_row
 from skiprec_lite.promises import Size, validated
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 
 @validated

@@ -12,13 +12,13 @@ from skiprec_lite.backbones import Backbone, NextItemModel, in_eval_mode
 from skiprec_lite.gumbel import check_logits, gumbel_softmax
 from skiprec_lite.inputs import item_row
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.promises import Count, Positive, Rows, Size, like, validated
-from skiprec_lite.splits import pad_left
+from skiprec_lite.promises import Positive, Rows, Size, like, validated
+from skiprec_lite.skipping import encode_kept
+from skiprec_lite.windows import last_position, pad_left
 
 Histories = Annotated[
     Sequence[Sequence[int] | np.ndarray], like("a list of histories, such as [[3, 1, 2]]", "__len__", "__iter__")
 ]
-KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
 AnyLogits = Annotated[Float[Tensor, "batch gate 2"], check_logits]
 
 
@@ -125,62 +125,10 @@ class SkipRec(NextItemModel):
         return encode_kept(self.backbone, items, gates)
 
 
-CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 09)
-
-
-@validated
-def encode_kept(
-    backbone: Backbone, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"]
-) -> Float[Tensor, "batch time channel"]:
-    """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
-
-    Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included; a gate that is
-    neither 0 nor 1 is an error. Built in lesson 09.
-    """
-    backbone.check_input(items, gates)
-    keep = gates.bool()
-    if (gates != keep).any():
-        raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
-    mask = items > 0
-    hidden = backbone.embed(items).clone()  # (batch, time, channel); the walk writes into it, so it is our own
-    keepers = keep.T.nonzero()[:, 1].split(keep.sum(dim=0).tolist())  # for each block the rows that run it
-    for block, rows in zip(backbone.blocks, keepers):
-        if len(rows) == len(items):  # nobody skips: nothing to gather
-            hidden = torch.cat([block(*part) for part in zip(hidden.split(CHUNK), mask.split(CHUNK))])
-        elif len(rows):
-            for some in rows.split(CHUNK):  # a block reads a copy, so no gradient needs what is overwritten
-                out = block(hidden.index_select(0, some), mask.index_select(0, some))
-                hidden.index_copy_(0, some, out)
-    return hidden
-
-
-@validated
-def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
-    """Greedy gates with at most k blocks a user: of those that the policy would keep, the k it is surest of.
-
-    Sure means a large gap between the keep and the skip logit. Built in lesson 09.
-
-    Args:
-        logits: (keep, skip) of each block.
-        k: the budget; from the number of blocks on it changes nothing.
-    """
-    gap = logits[..., 0] - logits[..., 1]
-    surest = gap.topk(min(k, gap.shape[1]), dim=1).indices
-    return torch.zeros_like(gap).scatter(1, surest, 1.0) * (gap > 0)
-
-
 @validated
 def visible(items: Rows, cut: Int[Tensor, " batch"] | None) -> Int[Tensor, "batch time"]:
     """Return what the policy may read: everything after `cut` becomes padding."""
     return items if cut is None else items.masked_fill(_positions(items) > _cut_column(items, cut), 0)
-
-
-@validated
-def last_position(items: Rows) -> Bool[Tensor, "batch time"]:
-    """Return where the next item is scored: the last position of each row."""
-    where = torch.zeros_like(items, dtype=torch.bool)
-    where[:, -1] = True
-    return where
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from skiprec_lite.backbones import Encoder, NextItemModel
 from skiprec_lite.promises import Size, validated
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 
 def cross_entropy(

@@ -14,8 +14,8 @@ from torch import Tensor
 from skiprec_lite.backbones import in_eval_mode
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.metrics import rank_of_target
-from skiprec_lite.skiprec import SkipRec, last_position
-from skiprec_lite.splits import Windows
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.windows import Windows, last_position
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from skiprec_lite.inputs import (
     whole_numbers,
 )
 from skiprec_lite.promises import Count, Seed, Share, Size, validated
-from skiprec_lite.splits import Split, Windows
+from skiprec_lite.windows import Split, Windows
 
 
 @dataclass(frozen=True)

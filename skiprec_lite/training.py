@@ -24,7 +24,7 @@ from skiprec_lite.metrics import Estimate, paired_difference
 from skiprec_lite.promises import Count, NotNegative, Positive, Seed, Size, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy, draw_negatives, with_output_layer
-from skiprec_lite.splits import Split, Windows, check_windows
+from skiprec_lite.windows import Split, Windows, check_windows
 
 
 @dataclass
@@ -50,7 +50,9 @@ class History:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """An epoch that may be chosen: mean number of blocks, each user's NDCG@10, the weights. Built in lesson 07."""
+
     epoch: int
     blocks: float
     ndcg: Float[Tensor, " user"]
@@ -148,7 +150,7 @@ def fit(
         first_candidate = max(first_candidate, settle_from)
     elif policy_model and hold_epochs:
         first_candidate = max(first_candidate, hold_from)
-    history, front, ndcgs = History(), [], {}  # type: History, list[_Candidate], dict[int, Tensor]
+    history, front, ndcgs = History(), [], {}  # type: History, list[Candidate], dict[int, Tensor]
     train = split.train if fresh is None else _checked(fresh(0), split)
     if len(train) == 0:
         raise ValueError("there is no window to train on")
@@ -203,7 +205,7 @@ def fit(
                 if epoch >= first_candidate:
                     ndcgs[epoch] = ndcg
                     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-                    front = _keep_the_front(front, _Candidate(epoch, blocks, ndcg, weights))
+                    front = _keep_the_front(front, Candidate(epoch, blocks, ndcg, weights))
                     if epoch - _best(front).epoch >= patience:
                         history.stopped = f"no better for {patience} epochs"
                         break
@@ -254,14 +256,14 @@ def _validate(model: NextItemModel, cases: Windows) -> tuple[Float[Tensor, " use
     return ndcg_per_user(model, cases, gates=greedy), float(greedy.sum(dim=1).mean()), more
 
 
-def _keep_the_front(front: list[_Candidate], new: _Candidate) -> list[_Candidate]:
+def _keep_the_front(front: list[Candidate], new: Candidate) -> list[Candidate]:
     """Candidates that no other one beats or equals in both quality and blocks.
 
     Only these are kept in memory and can be chosen: who is beaten in both has no claim, even where the paired error
     of its beater happens to be smaller than its own.
     """
 
-    def beats(a: _Candidate, b: _Candidate) -> bool:
+    def beats(a: Candidate, b: Candidate) -> bool:
         return bool(a.ndcg.mean() >= b.ndcg.mean()) and a.blocks <= b.blocks
 
     if any(beats(old, new) for old in front):
@@ -269,15 +271,15 @@ def _keep_the_front(front: list[_Candidate], new: _Candidate) -> list[_Candidate
     return [old for old in front if not beats(new, old)] + [new]
 
 
-def _best(front: list[_Candidate]) -> _Candidate:
+def _best(front: list[Candidate]) -> Candidate:
     return max(front, key=lambda c: c.ndcg.mean())
 
 
-def choose(front: list[_Candidate]) -> _Candidate:
+def choose(front: list[Candidate]) -> Candidate:
     """Among those within one paired standard error of the best NDCG, the one with fewest blocks."""
     best = _best(front)
 
-    def as_good(c: _Candidate) -> bool:
+    def as_good(c: Candidate) -> bool:
         behind, error = paired_difference(best.ndcg, c.ndcg)
         return behind <= error
 

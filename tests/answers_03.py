@@ -232,7 +232,7 @@ def size_of_a_tuple(logits, samples, *, generator: Generator = None):
     return (torch.rand((samples, logits), generator=generator) < torch.sigmoid(logits)).float()
 
 
-# --- _through_a_sample ---
+# --- through_a_sample ---
 
 
 def by_backward(logits, loss, samples, draw):
@@ -666,7 +666,7 @@ ANSWERS_03: dict[str, list[Answer]] = {
         wrong(global_numbers, "generator"), wrong(gates_first, "column for each gate"),
         raises(size_of_a_tuple, "TypeError"),
     ],
-    "estimators._through_a_sample": [
+    "estimators.through_a_sample": [
         right(by_backward), right(sample_by_sample), right(with_log_probabilities),
         wrong(of_the_mean, "mean loss"), wrong(second_entry, "second entry"), wrong(skip_first, "first"),
         wrong(both_ways, "doubled"), wrong(as_probabilities, "wants logits"), wrong(on_the_first_axis, "last axis"),

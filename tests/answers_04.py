@@ -11,7 +11,7 @@ from torch import nn
 
 from skiprec_lite import backbones, evaluation, metrics, splits
 from skiprec_lite.metrics import Estimate
-from skiprec_lite.splits import Split, Windows
+from skiprec_lite.windows import Split, Windows, pad_left
 
 # --- user_sequences ---
 
@@ -104,15 +104,15 @@ def pad_right(sequences, length):
 
 
 def keep_the_oldest(sequences, length):
-    return splits.pad_left([s[:length] for s in sequences], length)
+    return pad_left([s[:length] for s in sequences], length)
 
 
 def newest_first(sequences, length):
-    return splits.pad_left([s[-length:][::-1].copy() for s in sequences], length)
+    return pad_left([s[-length:][::-1].copy() for s in sequences], length)
 
 
 def pad_to_the_longest(sequences, length):
-    return splits.pad_left(sequences, max(len(s) for s in sequences))
+    return pad_left(sequences, max(len(s) for s in sequences))
 
 
 def no_dtype(sequences, length):
@@ -131,16 +131,16 @@ def minus_zero(sequences, length):
 
 
 def pad_as_numpy(sequences, length):
-    return splits.pad_left(sequences, length).numpy()
+    return pad_left(sequences, length).numpy()
 
 
-# --- _training_windows ---
+# --- training_windows ---
 
 
 def windows_of(rows, length):
     """Windows of (user, inputs, targets, seen)."""
     return Windows(
-        splits.pad_left([r[1] for r in rows], length), splits.pad_left([r[2] for r in rows], length),
+        pad_left([r[1] for r in rows], length), pad_left([r[2] for r in rows], length),
         torch.full((len(rows),), length - 1), torch.tensor([r[0] for r in rows], dtype=torch.int64),
         tuple(r[3] for r in rows),
     )  # fmt: skip
@@ -213,52 +213,52 @@ def pieces_of_length(sequences, users, earlier=None, *, length):
 
 
 def targets_not_shifted(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     return replace(windows, targets=windows.items.clone())
 
 
 def targets_before(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     return replace(windows, items=windows.targets, targets=windows.items)
 
 
 def oldest_window_first(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     order = sorted(range(len(windows)), key=lambda i: (windows.users[i], len(windows.seen[i])))
     return windows.rows(torch.tensor(order, dtype=torch.int64))
 
 
 def no_earlier(sequences, users, earlier=None, *, length):
-    return splits._training_windows(sequences, users, length=length)
+    return splits.training_windows(sequences, users, length=length)
 
 
 def seen_with_its_own_items(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     own = zip(windows.seen, windows.items)
     return replace(windows, seen=tuple(np.append(s, row[row > 0].numpy()) for s, row in own))
 
 
 def padded_right(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     items, targets = (pad_right([r[r > 0].numpy() for r in x], length) for x in (windows.items, windows.targets))
     return replace(windows, items=items, targets=targets)
 
 
 def floating_users(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     return replace(windows, users=torch.tensor(windows.users.tolist()))
 
 
 def users_of_places(sequences, users, earlier=None, *, length):
-    return splits._training_windows(sequences, range(len(sequences)), earlier, length=length)
+    return splits.training_windows(sequences, range(len(sequences)), earlier, length=length)
 
 
 def not_windows(sequences, users, earlier=None, *, length):
-    windows = splits._training_windows(sequences, users, earlier, length=length)
+    windows = splits.training_windows(sequences, users, earlier, length=length)
     return windows.items, windows.targets
 
 
-# --- _last_positions ---
+# --- last_positions ---
 
 
 def case_by_case(sequences, users, earlier=None, *, n, width):
@@ -276,7 +276,7 @@ def case_by_case(sequences, users, earlier=None, *, n, width):
 
 
 def by_shifting(sequences, users, earlier=None, *, n, width):
-    whole = splits.pad_left(sequences, width + 1)
+    whole = pad_left(sequences, width + 1)
     scored = torch.arange(width) >= width - n
     seen = [np.array(list(s)[: -width - 1], dtype=np.int64) for s in sequences]
     if earlier is not None:
@@ -296,55 +296,55 @@ def changed(part, **fields):
 
 
 def the_answer_is_read(sequences, users, earlier=None, *, n, width):
-    windows = splits._last_positions(sequences, users, earlier, n=n, width=width)
-    return replace(windows, items=splits.pad_left(sequences, width))
+    windows = splits.last_positions(sequences, users, earlier, n=n, width=width)
+    return replace(windows, items=pad_left(sequences, width))
 
 
 def only_the_newest(sequences, users, earlier=None, *, n, width):
-    windows = splits._last_positions(sequences, users, earlier, n=n, width=width)
+    windows = splits.last_positions(sequences, users, earlier, n=n, width=width)
     targets = windows.targets.clone()
     targets[:, :-1] = 0
     return replace(windows, targets=targets)
 
 
 def all_positions(sequences, users, earlier=None, *, n, width):
-    whole = splits.pad_left(sequences, width + 1)
-    windows = splits._last_positions(sequences, users, earlier, n=n, width=width)
+    whole = pad_left(sequences, width + 1)
+    windows = splits.last_positions(sequences, users, earlier, n=n, width=width)
     return replace(windows, targets=whole[:, 1:] * (windows.items > 0))
 
 
 def history_ends_before_all_n(sequences, users, earlier=None, *, n, width):
-    windows = splits._last_positions(sequences, users, earlier, n=n, width=width)
-    return replace(windows, items=splits.pad_left([s[:-n] for s in sequences], width))
+    windows = splits.last_positions(sequences, users, earlier, n=n, width=width)
+    return replace(windows, items=pad_left([s[:-n] for s in sequences], width))
 
 
 def negative_end(sequences, users, earlier=None, *, n, width):
     seen = [s[: len(s) - 1 - width] for s in sequences]
     if earlier is not None:
         seen = [np.concatenate(both) for both in zip(earlier, seen)]
-    return replace(splits._last_positions(sequences, users, n=n, width=width), seen=tuple(seen))
+    return replace(splits.last_positions(sequences, users, n=n, width=width), seen=tuple(seen))
 
 
 def cases_padded_right(sequences, users, earlier=None, *, n, width):
-    windows = splits._last_positions(sequences, users, earlier, n=n, width=width)
+    windows = splits.last_positions(sequences, users, earlier, n=n, width=width)
     return replace(windows, items=pad_right([s[:-1] for s in sequences], width))
 
 
 def rows_are_users(sequences, users, earlier=None, *, n, width):
-    return splits._last_positions(sequences, range(len(sequences)), earlier, n=n, width=width)
+    return splits.last_positions(sequences, range(len(sequences)), earlier, n=n, width=width)
 
 
 def ragged(sequences, users, earlier=None, *, n, width):
-    windows = splits._last_positions(sequences, users, earlier, n=n, width=width)
+    windows = splits.last_positions(sequences, users, earlier, n=n, width=width)
     return replace(windows, targets=torch.tensor(np.stack([s[-n:] for s in sequences])))
 
 
 def no_array(sequences, users, earlier=None, *, n, width):
-    return splits._last_positions([s for s in sequences if s.dims], users, n=n, width=width)
+    return splits.last_positions([s for s in sequences if s.dims], users, n=n, width=width)
 
 
 def stacks_ragged(sequences, users, earlier=None, *, n, width):
-    return replace(splits._last_positions(sequences, users, n=n, width=width), items=torch.tensor(np.stack(sequences)))
+    return replace(splits.last_positions(sequences, users, n=n, width=width), items=torch.tensor(np.stack(sequences)))
 
 
 # --- last_n and leave_one_out ---
@@ -359,9 +359,9 @@ def parts_of(interactions, n, length, *, train=None, validation=None, test=None,
     longer = [u for u in long if len(sequences[u]) > 2 * n]
     validation, test = validation or (lambda s: s[:-n]), test or (lambda s: s)
     return Split(
-        splits._training_windows(trained, range(len(trained)), length=length),
-        splits._last_positions([validation(sequences[u]) for u in longer], longer, n=n, width=width),
-        splits._last_positions([test(sequences[u]) for u in long], long, n=n, width=width),
+        splits.training_windows(trained, range(len(trained)), length=length),
+        splits.last_positions([validation(sequences[u]) for u in longer], longer, n=n, width=width),
+        splits.last_positions([test(sequences[u]) for u in long], long, n=n, width=width),
         interactions.num_items, tuple(s for s in trained if len(s)), len(long) - len(longer),
     )  # fmt: skip
 
@@ -394,9 +394,9 @@ def user_by_user(interactions, n=10, length=50):
         rows["train"].append((s[: len(s) - 2 * n], user))
     cases = {name: [list(column) for column in zip(*pairs)] for name, pairs in rows.items()}
     return Split(
-        train=splits._training_windows(*cases["train"], length=length),
-        validation=splits._last_positions(*cases["validation"], n=n, width=length + n - 1),
-        test=splits._last_positions(*cases["test"], n=n, width=length + n - 1),
+        train=splits.training_windows(*cases["train"], length=length),
+        validation=splits.last_positions(*cases["validation"], n=n, width=length + n - 1),
+        test=splits.last_positions(*cases["test"], n=n, width=length + n - 1),
         num_items=interactions.num_items, sequences=tuple(s for s, _ in rows["train"] if len(s)), left_out=left_out,
     )  # fmt: skip
 
@@ -512,9 +512,9 @@ def session_split(pieces, num_items, length):
     parts = {name: [p[1:] for p in pieces if p[0] == name] for name in ("train", "validation", "test")}
     columns = {name: ([p[1] for p in rows], [p[0] for p in rows], [p[2] for p in rows]) for name, rows in parts.items()}
     return Split(
-        splits._training_windows(*columns["train"], length=length - 1),
-        splits._last_positions(*columns["validation"], n=1, width=length - 1),
-        splits._last_positions(*columns["test"], n=1, width=length - 1),
+        splits.training_windows(*columns["train"], length=length - 1),
+        splits.last_positions(*columns["validation"], n=1, width=length - 1),
+        splits.last_positions(*columns["test"], n=1, width=length - 1),
         num_items, tuple(columns["train"][0]),
     )  # fmt: skip
 
@@ -1408,13 +1408,13 @@ ANSWERS_04: dict[str, list[Answer]] = {
         wrong(sorts_the_log_itself, "changes the log"), wrong(lists, "NumPy array"),
         wrong(one_array, "one array for each"), raises(wrong_column, "time"),
     ],
-    "splits.pad_left": [
+    "windows.pad_left": [
         right(pad_by_lists), right(pad_from_the_end),
         wrong(pad_right, "on the left"), wrong(keep_the_oldest, "oldest"), wrong(newest_first, "reverse"),
         wrong(pad_to_the_longest, "same width"), wrong(no_dtype, "whole"), raises(minus_zero, "shape"),
         wrong(pad_as_numpy, "array"),
     ],
-    "splits._training_windows": [
+    "splits.training_windows": [
         right(by_shortening), right(by_padding_first),
         wrong(ending_at_each_item, "overlap"), wrong(from_the_start, "backwards"),
         wrong(without_the_rest, "shorter one"), wrong(pieces_of_length, "never a target"),
@@ -1422,15 +1422,15 @@ ANSWERS_04: dict[str, list[Answer]] = {
         wrong(oldest_window_first, "in order"), wrong(no_earlier, "earlier"),
         wrong(seen_with_its_own_items, "own items"), wrong(padded_right, "on the left"),
         wrong(floating_users, "dtype"), wrong(users_of_places, "users"), wrong(not_windows, "Windows"),
-        wrong(changed(splits._training_windows, cut=lambda w: w.cut + 1), "index"),
+        wrong(changed(splits.training_windows, cut=lambda w: w.cut + 1), "index"),
     ],
-    "splits._last_positions": [
+    "splits.last_positions": [
         right(case_by_case), right(by_shifting),
         wrong(the_answer_is_read, "read the answer"), wrong(only_the_newest, "not only the newest"),
         wrong(all_positions, "the last n are predicted"), wrong(history_ends_before_all_n, "missing in between"),
         wrong(negative_end, "negative end"), wrong(cases_padded_right, "on the left"), wrong(rows_are_users, "users"),
-        wrong(changed(splits._last_positions, cut=lambda w: cut_at_the_end(w).cut), "policy"),
-        wrong(changed(splits._last_positions, seen=lambda w: ()), "one array for each row"), wrong(ragged, "shape"),
+        wrong(changed(splits.last_positions, cut=lambda w: cut_at_the_end(w).cut), "policy"),
+        wrong(changed(splits.last_positions, seen=lambda w: ()), "one array for each row"), wrong(ragged, "shape"),
         wrong(stacks_ragged, "width"), raises(no_array, "dims"),
     ],
     "splits.last_n": [

@@ -15,7 +15,7 @@ from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.gate_losses import draw_cut
 from skiprec_lite.gate_losses import losses_at as losses_of
 from skiprec_lite.skiprec import visible as readable
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 # --- PolicyNetwork ---
 

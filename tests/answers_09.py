@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from answers import Answer, raises, right, wrong
 
-from skiprec_lite.skiprec import last_position
+from skiprec_lite.windows import last_position
 
 # --- encode_kept ---
 
@@ -433,7 +433,7 @@ def the_indices(logits, k):
 
 
 ANSWERS_09: dict[str, list[Answer]] = {
-    "skiprec.encode_kept": [
+    "skipping.encode_kept": [
         right(with_bool_rows), right(out_of_place), right(user_by_user), right(row_numbers_from_numpy),
         wrong(masked, "masked away"), wrong(run_all_then_put_back_some, "masked away"), wrong(inverted, "inverted"),
         wrong(whole_mask, "mask's rows"), wrong(first_rows_of_the_mask, "mask of other users"),
@@ -444,7 +444,7 @@ ANSWERS_09: dict[str, list[Answer]] = {
         wrong(all_blocks_at_the_end, "masked away"), raises(gates_by_row, "shape"), wrong(scores_instead, "shape"),
         wrong(nan_where_skipped, "NaN"),
     ],
-    "evaluation.inference_seconds": [
+    "skipping.inference_seconds": [
         right(_measures()), right(with_numpy), right(in_nanoseconds_first), right(by_timeit),
         wrong(no_warm_up, "warms up"), wrong(one_round_less, "warms up"), wrong(first_counts, "throw it away"),
         wrong(mean, "mean"), wrong(fastest, "fastest"), wrong(total, "together"), wrong(processor, "wall clock"),
@@ -452,7 +452,7 @@ ANSWERS_09: dict[str, list[Answer]] = {
         wrong(all_positions, "last"), wrong(swapped, "swapped"), wrong(clock_started_once, "anew"),
         wrong(only_one_number, "dict"), wrong(all_the_seconds, "number"), raises(no_where, "where"),
     ],
-    "skiprec.within_budget": [
+    "skipping.within_budget": [
         right(by_sorting), right(by_loop), right(with_minus_infinity),
         wrong(always_k, "budget up"), wrong(least_sure, "least sure"), wrong(first_ones, "first blocks"),
         wrong(keep_logit_only, "keep logit alone"), wrong(sure_either_way, "whichever side"),

@@ -5,7 +5,7 @@ from answers import Answer, raises, right, wrong
 from torch import nn
 from torch.nn import functional as F
 
-from skiprec_lite import blocks, gate_losses, metrics
+from skiprec_lite import backbones, gate_losses, metrics
 from skiprec_lite.backbones import Backbone, in_eval_mode, item_embedding
 from skiprec_lite.gumbel import gumbel_max, gumbel_softmax
 from skiprec_lite.policy_gradient import block_drop_reward, log_probability
@@ -570,7 +570,7 @@ class Own(Backbone):
         self.embedding = nn.Embedding(num_items + 1, channels, padding_idx=0)
         self.positions = nn.Parameter(torch.zeros(max_length, channels))
         self.blocks = nn.ModuleList(
-            [blocks.AttentionBlock(channels, heads, dropout=dropout) for _ in range(num_blocks)]
+            [backbones.AttentionBlock(channels, heads, dropout=dropout) for _ in range(num_blocks)]
         )
         self.norm = nn.LayerNorm(channels)
         self.output_bias = nn.Parameter(torch.zeros(num_items))
@@ -739,7 +739,7 @@ ANSWERS_10: dict[str, list[Answer]] = {
         wrong(one_for_each_row, "one number"), wrong(no_gradient, "policy gets no gradient"), wrong(a_float, "tensor"),
         raises(rewards_of_positions, "size"),
     ],
-    "blocks.AttentionBlock": [
+    "backbones.AttentionBlock": [
         right(Fused), right(WithTorchs), right(HeadByHead), right(_Steps),
         wrong(NotCausal, "reads the future"), wrong(CausalTheWrongWay, "reads the future"), wrong(NotItself, "itself"),
         wrong(ReadsPadding, "padding"), wrong(MaskUpsideDown, "padding"), wrong(MasksQueries, "padding"),

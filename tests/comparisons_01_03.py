@@ -105,7 +105,7 @@ COMPARISONS_01_03: dict[str, Comparison] = {
     "gumbel.gumbel_softmax": same_sample,
     "estimators.exact_gradient": same_exact_gradient,
     "estimators.draw_gates": same_gates,
-    "estimators._through_a_sample": same_way_through,
+    "estimators.through_a_sample": same_way_through,
     "estimators.straight_through": same_estimates(tau=(0.3, 1.0, 10.0)),
     "estimators.relaxed": same_estimates(tau=(0.3, 1.0, 10.0)),
     "estimators.identity_straight_through": same_estimates(),

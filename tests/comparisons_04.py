@@ -18,7 +18,8 @@ from torch import Tensor
 
 from skiprec_lite.backbones import MarkovChain, NextItemModel, NextItNet, Popularity
 from skiprec_lite.datasets import Interactions
-from skiprec_lite.splits import Split, Windows, last_n
+from skiprec_lite.splits import last_n
+from skiprec_lite.windows import Split, Windows
 
 NUM_ITEMS = 40
 
@@ -277,9 +278,9 @@ def same_baseline(lesson: Callable, package: Callable, *, strengths: Sequence[fl
 
 COMPARISONS_04: dict[str, Comparison] = {
     "splits.user_sequences": same_sequences,
-    "splits.pad_left": same_padding,
-    "splits._training_windows": same_training_windows,
-    "splits._last_positions": same_last_positions,
+    "windows.pad_left": same_padding,
+    "splits.training_windows": same_training_windows,
+    "splits.last_positions": same_last_positions,
     "splits.last_n": same_split(n=(1, 2, 4), length=(5, 50, 3)),
     "splits.leave_one_out": same_split(length=(1, 5, 50)),
     "splits.sessions": same_split(length=(3, 4, 5, 7)),

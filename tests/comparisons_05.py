@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from skiprec_lite import blocks
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.splits import Split
+from skiprec_lite.windows import Split
 
 NUM_ITEMS = 15
 MASK = torch.arange(12) >= torch.tensor([[0], [5], [11]])

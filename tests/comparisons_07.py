@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
-from skiprec_lite.training import _Candidate
+from skiprec_lite.training import Candidate
+from skiprec_lite.windows import Windows
 
 CUTS = torch.tensor([8, 5, 8, 2])  # of items_of(): the last item, the first real one, the only one, the first real one
 
@@ -188,7 +188,7 @@ def same_choice(lesson: Callable, package: Callable) -> None:
         noise = generator(seed)
         users = 0.1 * torch.rand(80, generator=noise)
         front = [
-            _Candidate(
+            Candidate(
                 epoch=epoch,
                 blocks=float(torch.randint(1, 5, (), generator=noise)),
                 ndcg=users + 0.004 * torch.randn(1, generator=noise) + 0.02 * torch.randn(80, generator=noise),

@@ -11,7 +11,7 @@ from torch import Tensor
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 NUM_ITEMS, BLOCKS, TIME = 9, 3, 8
 

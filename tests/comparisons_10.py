@@ -13,7 +13,7 @@ from skiprec_lite.backbones import Backbone, NextItNet
 from skiprec_lite.gate_losses import from_a_cut
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 NUM_ITEMS = 15
 
@@ -154,6 +154,6 @@ COMPARISONS_10: dict[str, Comparison] = {
     "policy_gradient.published_reward": same_reward({"gamma": 0.3}, {"gamma": 2.0}),
     "policy_gradient.log_probability": same_log_probability,
     "policy_gradient.self_critical_loss": same_self_critical_loss,
-    "blocks.AttentionBlock": same_attention,
+    "backbones.AttentionBlock": same_attention,
     "backbones.SASRec": same_sasrec,
 }

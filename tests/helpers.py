@@ -13,7 +13,8 @@ from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Split, Windows, last_n, pad_left
+from skiprec_lite.splits import last_n
+from skiprec_lite.windows import Split, Windows, pad_left
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -14,7 +14,8 @@ from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASR
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.downloads import data_folder
 from skiprec_lite.evaluation import evaluate
-from skiprec_lite.splits import Split, last_n, leave_one_out
+from skiprec_lite.splits import last_n, leave_one_out
+from skiprec_lite.windows import Split
 
 NUM_ITEMS = 20
 LENGTHS = (9, 1, 4, 6, 9)

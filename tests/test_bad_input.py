@@ -34,18 +34,21 @@ from skiprec_lite import (
     gumbel,
     metrics,
     policy_gradient,
+    skipping,
     synthetic,
 )
-from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec
-from skiprec_lite.blocks import AttentionBlock, CausalConv1d, ResidualBlock, receptive_field
+from skiprec_lite.backbones import NFM, AttentionBlock, MarkovChain, NextItNet, Popularity, SASRec
+from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
 from skiprec_lite.claims import claim
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.gate_losses import SteeredCost, per_row
 from skiprec_lite.lab import running_products
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.skiprec import SkipRec, last_position, recommend, within_budget
-from skiprec_lite.splits import Split, Windows, last_n, leave_one_out, pad_left, sessions, user_sequences
+from skiprec_lite.skipping import within_budget
+from skiprec_lite.skiprec import SkipRec, recommend
+from skiprec_lite.splits import last_n, leave_one_out, sessions, user_sequences
 from skiprec_lite.training import fit
+from skiprec_lite.windows import Split, Windows, last_position, pad_left
 
 pytestmark = pytest.mark.usefixtures("untyped")
 
@@ -594,7 +597,7 @@ EVALUATION = {
     **sizes_of(named("ndcg per user", evaluation.ndcg_per_user, net(), cases()), "k"),
     "gates of a backbone": (lambda: evaluation.gates_of(net(), cases()), T, ("model", "a SkipRec", "NextItNet")),
     "gates of no case": (lambda: evaluation.gates_of(skiprec(), cases().rows(slice(0, 0))), V, ("no case",)),
-    **sizes_of(named("seconds", evaluation.inference_seconds, skiprec(), ITEMS), "repeats"),
+    **sizes_of(named("seconds", skipping.inference_seconds, skiprec(), ITEMS), "repeats"),
 }
 
 ONE_USER = leave_one_out(histories_log([[*range(1, 11)]], 10))

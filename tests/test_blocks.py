@@ -4,8 +4,8 @@ from helpers import generator, plain_copy, random_items, randomise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite.backbones import NextItNet
-from skiprec_lite.blocks import AttentionBlock, CausalConv1d, ResidualBlock, receptive_field
+from skiprec_lite.backbones import AttentionBlock, NextItNet
+from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
 
 KERNELS_AND_DILATIONS = [(1, 1), (2, 1), (3, 1), (3, 2), (3, 4), (5, 3), (3, 11), (3, 12), (3, 50)]
 

@@ -26,9 +26,9 @@ from skiprec_lite.controls import (
     shuffled_histories,
 )
 from skiprec_lite.evaluation import gates_of
-from skiprec_lite.skiprec import SkipRec, last_position
-from skiprec_lite.splits import Windows
+from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.training import fit
+from skiprec_lite.windows import Windows, last_position
 
 NUM_ITEMS = 15
 LENGTHS = (9, 1, 4, 6, 9, 9)

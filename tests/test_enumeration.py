@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skiprec_lite.backbones import Backbone
 from skiprec_lite.enumeration import all_patterns, gate_differences, gate_slopes, pattern_losses
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 NUM_ITEMS = 11
 BLOCKS = 3

@@ -8,13 +8,15 @@ import torch
 from helpers import histories_log, random_items, randomise, tiny_split
 from torch import Tensor, nn
 
-from skiprec_lite import evaluation
+from skiprec_lite import evaluation, skipping
 from skiprec_lite.backbones import MarkovChain, NextItNet, Popularity
-from skiprec_lite.evaluation import evaluate, gates_of, inference_seconds, mean_per_user, ndcg_per_user, rank_cases
+from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases
 from skiprec_lite.metrics import ndcg
 from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skipping import inference_seconds
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Split, Windows, last_n
+from skiprec_lite.splits import last_n
+from skiprec_lite.windows import Split, Windows
 
 NUM_ITEMS = 25
 
@@ -192,7 +194,7 @@ def test_times_are_medians_without_the_first_run(monkeypatch: pytest.MonkeyPatch
             clock[0] += left.pop(0)
 
         monkeypatch.setattr(scorer, "score_at", score_at)
-    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(skipping.time, "perf_counter", lambda: clock[0])
     assert inference_seconds(model, split_of().test.items, repeats=4) == {"full": 5.5, "skipped": 2.0}
 
 

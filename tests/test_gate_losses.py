@@ -30,7 +30,7 @@ from skiprec_lite.gate_losses import (
     whole_window,
 )
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 NUM_ITEMS = 11
 BLOCKS = 3

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,30 +103,31 @@ def public_parts(module: str) -> set[str]:
     """Public functions and classes that a module defines itself."""
     found = vars(importlib.import_module(f"skiprec_lite.{module}")).items()
     kinds = (inspect.isfunction, inspect.isclass)
-    own = [n for n, f in found if any(kind(f) for kind in kinds) and f.__module__ == f"skiprec_lite.{module}"]
+    home = re.compile(rf"skiprec_lite\.{module}(\.\w+)?")  # a folder's face hands on what its files define
+    own = [n for n, f in found if any(kind(f) for kind in kinds) and home.fullmatch(f.__module__)]
     return {f"{module}.{name}" for name in own if name[0] != "_"}
 
 
 # What a lesson takes from the package although its module is built by the reader: containers of data, checks of the
 # input, tables of choices.
 GIVEN = {
-    "splits.Windows", "splits.Split", "metrics.Estimate", "synthetic.KnownDepth",
+    "windows.Windows", "windows.Split", "metrics.Estimate", "synthetic.KnownDepth",
     "backbones.NextItemModel", "backbones.Encoder",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of",
-    "skiprec.last_position", "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
-    "gumbel.check_logits", "splits.check_windows",
+    "windows.last_position", "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
+    "gumbel.check_logits", "windows.check_windows",
 }  # fmt: skip
 # The lesson that finishes each module.
 BUILT_BY = {
-    "01": ("gumbel",), "03": ("estimators",), "04": ("splits", "metrics", "evaluation"), "05": ("blocks",),
+    "01": ("gumbel",), "03": ("estimators",), "04": ("windows", "splits", "metrics", "evaluation"), "05": ("blocks",),
     "06": ("backbones", "synthetic"), "07": ("policy", "skiprec", "gate_losses", "controls", "enumeration"),
-    "10": ("policy_gradient",),
+    "09": ("skipping",), "10": ("policy_gradient",),
 }  # fmt: skip
 # What is built later than the rest of its module.
 LATER = {
-    "blocks.AttentionBlock": "10", "backbones.SASRec": "10", "skiprec.encode_kept": "09", "skiprec.within_budget": "09",
-    "evaluation.inference_seconds": "09",
-}  # fmt: skip
+    "backbones.AttentionBlock": "10",
+    "backbones.SASRec": "10",
+}
 
 
 def built_by(lesson: str) -> set[str]:

@@ -70,10 +70,11 @@ def test_a_class_is_the_same_to_who_makes_it_and_to_who_takes_it() -> None:
     with in_force(None):
         import helpers
 
-        from skiprec_lite import backbones, blocks, splits, training
+        from skiprec_lite import blocks, splits, training, windows
+        from skiprec_lite.backbones import baselines, nextitnet
 
-        assert helpers.Split is splits.Split is backbones.Split is training.Split
-        assert helpers.ResidualBlock is blocks.ResidualBlock is backbones.ResidualBlock
+        assert helpers.Split is windows.Split is splits.Split is baselines.Split is training.Split
+        assert helpers.ResidualBlock is blocks.ResidualBlock is nextitnet.ResidualBlock
     assert helpers is not outside is sys.modules["helpers"]
 
 

@@ -16,8 +16,8 @@ from skiprec_lite.estimators import exact_gradient
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import block_drop_reward, log_probability, published_reward, self_critical_loss
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
 from skiprec_lite.training import fit
+from skiprec_lite.windows import Windows
 
 NUM_ITEMS = 11
 BLOCKS = 3

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from skiprec_lite.gumbel import gumbel_max, gumbel_softmax
 from skiprec_lite.inputs import check_no_nan
 from skiprec_lite.promises import Count, NotNegative, Positive, Seed, Shape, Share, Size, validated
-from skiprec_lite.skiprec import within_budget
+from skiprec_lite.skipping import within_budget
 
 TWO, THREE = torch.zeros(2), torch.zeros(3)
 PAIRS, GATES = torch.zeros(4, 3, 2), torch.zeros(4, 3)

@@ -14,11 +14,11 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "skiprec_lite"
 FROM_THE_GROUND_UP = (
-    "inputs", "promises", "gumbel", "estimators", "movielens", "downloads", "datasets", "splits", "synthetic",
-    "metrics", "blocks", "backbones", "policy", "skiprec", "evaluation", "softmax", "gate_losses", "training",
-    "policy_gradient", "enumeration", "controls", "checkpoints", "tables", "plots", "plots_01", "plots_02",
-    "plots_03", "plots_04", "plots_05", "plots_06", "plots_07", "plots_07b", "plots_08", "plots_09", "plots_10",
-    "switchboard", "lab", "claims", "checks", "practice", "figures", "cli", "__main__",
+    "inputs", "promises", "gumbel", "estimators", "movielens", "downloads", "datasets", "windows", "splits",
+    "synthetic", "metrics", "blocks", "backbones", "policy", "skipping", "skiprec", "evaluation", "softmax",
+    "gate_losses", "training", "policy_gradient", "enumeration", "controls", "checkpoints", "tables", "plots",
+    "plots_01", "plots_02", "plots_03", "plots_04", "plots_05", "plots_06", "plots_07", "plots_07b", "plots_08",
+    "plots_09", "plots_10", "switchboard", "lab", "claims", "checks", "practice", "figures", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.skiprec import CHUNK, SkipRec, encode_kept, last_position, recommend, within_budget
-from skiprec_lite.splits import pad_left
+from skiprec_lite.skipping import CHUNK, encode_kept, within_budget
+from skiprec_lite.skiprec import SkipRec, recommend
+from skiprec_lite.windows import last_position, pad_left
 
 NUM_ITEMS = 20
 BLOCKS = 4

@@ -12,8 +12,9 @@ from skiprec_lite.enumeration import all_patterns
 from skiprec_lite.evaluation import gates_of, rank_cases
 from skiprec_lite.gumbel import sample_gumbel
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.skiprec import SkipRec, last_position, recommend
+from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.training import fit
+from skiprec_lite.windows import last_position
 
 NUM_ITEMS = 15
 LENGTHS = (9, 1, 4, 6, 9, 9, 3, 2)

@@ -20,8 +20,8 @@ from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy, draw_negatives, sampled_cross_entropy, with_output_layer
-from skiprec_lite.splits import Split, Windows
 from skiprec_lite.training import fit, next_item_loss
+from skiprec_lite.windows import Split, Windows
 
 NUM_ITEMS = 11
 ALL = tuple(range(1, NUM_ITEMS + 1))

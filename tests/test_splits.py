@@ -8,7 +8,8 @@ import torch
 from helpers import histories_log, interactions
 
 from skiprec_lite.datasets import Interactions, load_movielens
-from skiprec_lite.splits import Split, Windows, last_n, leave_one_out, pad_left, sessions, user_sequences
+from skiprec_lite.splits import last_n, leave_one_out, sessions, user_sequences
+from skiprec_lite.windows import Split, Windows, pad_left
 
 
 def ascending(*lengths: int) -> Interactions:

@@ -10,6 +10,7 @@ from skiprec_lite.backbones import NextItNet
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.switchboard import Panel, Shown, Switchboard
+from skiprec_lite.windows import Windows
 
 ITEMS, BLOCKS = 30, 3
 LENGTHS = (6, 9, 20, 14)  # the third is longer than the window of 8 and its two test items
@@ -121,7 +122,7 @@ def test_a_board_needs_users_with_a_next_item_and_a_list(board: Switchboard, fil
         with pytest.raises(ValueError):
             Switchboard(board.model, cases, films, k=k)
     training = splits.last_n(films, n=2, length=8).train
-    empty = splits.Windows(training.items, torch.zeros_like(training.targets), training.cut, training.users)
+    empty = Windows(training.items, torch.zeros_like(training.targets), training.cut, training.users)
     with pytest.raises(ValueError, match="no next item"):
         Switchboard(board.model, empty, films)
 

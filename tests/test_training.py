@@ -16,8 +16,8 @@ from skiprec_lite.lab import runs
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Split, Windows
-from skiprec_lite.training import History, _Candidate, choose, fit, next_item_loss
+from skiprec_lite.training import Candidate, History, choose, fit, next_item_loss
+from skiprec_lite.windows import Split, Windows
 
 NUM_ITEMS = 15
 SPLIT = tiny_split(users=30, num_items=NUM_ITEMS)
@@ -381,8 +381,8 @@ def test_who_skips_every_block_pays_nothing() -> None:
 # --- which epoch ---
 
 
-def candidate(epoch: int, blocks: float, ndcg: Tensor) -> _Candidate:
-    return _Candidate(epoch=epoch, blocks=blocks, ndcg=ndcg, weights={})
+def candidate(epoch: int, blocks: float, ndcg: Tensor) -> Candidate:
+    return Candidate(epoch=epoch, blocks=blocks, ndcg=ndcg, weights={})
 
 
 def behind(best: Tensor, errors: float, *, seed: int) -> Tensor:

@@ -12,8 +12,8 @@ from skiprec_lite.gumbel import gumbel_softmax
 from skiprec_lite.lab import watching
 from skiprec_lite.lab.watching import logit_gradient, watch_groups
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
 from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
+from skiprec_lite.windows import Windows
 
 FEW, DRAWS, BLOCKS = 6, 5, 3
 

@@ -21,7 +21,7 @@ from skiprec_lite.checks.engine import Check, Outcome, Trial
 from skiprec_lite.checks.lesson_01 import honours_the_generator
 from skiprec_lite.gumbel import gumbel_softmax
 from skiprec_lite.skiprec import visible
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 __all__ = [
     "check_accuracy_under", "check_adaptive_output", "check_at_the_same_rate", "check_gated_encode",

@@ -16,9 +16,9 @@ from skiprec_lite.backbones import NextItemModel, NextItNet
 from skiprec_lite.checks.engine import Check, Trial
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.evaluation import evaluate
-from skiprec_lite.skiprec import last_position
-from skiprec_lite.splits import Split, Windows, last_n
+from skiprec_lite.splits import last_n
 from skiprec_lite.training import fit
+from skiprec_lite.windows import Split, Windows, last_position
 
 __all__ = ["check_load_data", "check_make_model", "check_make_split", "check_next_scores", "check_train_model"]
 
@@ -366,7 +366,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 check_next_scores = Check(
     part="assignment_4.next_scores",
     task="Score all items as the next one after each row of items (padding on the left): (batch, num_items + 1).",
-    hints=("`model.score_at(items, skiprec.last_position(items))` in eval mode, without gradients.",),
+    hints=("`model.score_at(items, windows.last_position(items))` in eval mode, without gradients.",),
     body=lambda trial: score_check(make_model).body(trial),
     course=next_scores,
     minutes=15,

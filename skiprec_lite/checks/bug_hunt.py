@@ -23,8 +23,8 @@ from skiprec_lite.blocks import CausalConv1d
 from skiprec_lite.checks.engine import Outcome, Verdict
 from skiprec_lite.gumbel import gumbel_max, gumbel_softmax
 from skiprec_lite.metrics import ndcg, rank_of_target
-from skiprec_lite.splits import pad_left
 from skiprec_lite.synthetic import draw_sequences
+from skiprec_lite.windows import pad_left
 
 CAUSES = {
     "A": "An argument is accepted and never used.",

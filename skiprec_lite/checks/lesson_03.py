@@ -405,7 +405,7 @@ def _unbiased(trial: Trial, **options: Any) -> None:
     )
 
 
-# --- _through_a_sample ---
+# --- through_a_sample ---
 
 
 class _NoisySoftmax:
@@ -422,7 +422,7 @@ class _NoisySoftmax:
         return torch.softmax((pairs + 2 * torch.sin(1.7 * place)) / 3, dim=-1)
 
 
-def _through_a_sample(trial: Trial) -> None:
+def through_a_sample(trial: Trial) -> None:
     for gates, samples in ((3, 20), (1, 6), (4, 1)):
         logits = trial.normal(gates)
         given = (logits, bent_loss, samples, _NoisySoftmax())
@@ -491,7 +491,7 @@ def _at_the_loss(logits: Tensor, loss: Loss, samples: int, draw: Callable[[Tenso
 
 
 check_through_a_sample = Check(
-    part="estimators._through_a_sample",
+    part="estimators.through_a_sample",
     task="Return one gradient for each sample, (sample, gate): of the loss at that sample's gates, with respect to the "
     "logits. `draw` turns pairs of logits (keep, skip), shape (sample, gate, 2), into samples of the same shape; "
     "take 0 for the logit of skip. The first entry of a sample is the gate. `loss` takes rows (row, gate).",
@@ -503,7 +503,7 @@ check_through_a_sample = Check(
         "Rows do not influence each other: the gradient of the *sum* of the losses holds each row's gradient in its "
         "row.",
     ),
-    body=_through_a_sample,
+    body=through_a_sample,
     minutes=10,
     difficulty=3,
     mistakes={
@@ -572,10 +572,10 @@ def _tau_mistakes(*, hard: bool) -> dict[str, Callable[..., Tensor]]:
 check_straight_through = Check(
     part="estimators.straight_through",
     task="Straight-through Gumbel-Softmax, one gradient for each sample, (sample, gate): the loss sees choices of "
-    "exactly 0 and 1, the gradient goes through the soft sample at `tau`. Use `_through_a_sample` and "
+    "exactly 0 and 1, the gradient goes through the soft sample at `tau`. Use `through_a_sample` and "
     "`gumbel_softmax`.",
     hints=(
-        "`_through_a_sample` does all but one thing: it wants to be told how to draw.",
+        "`through_a_sample` does all but one thing: it wants to be told how to draw.",
         "`gumbel_softmax(pairs, tau, hard=True, generator=…)` is that draw. `functools.partial` or a lambda makes it a "
         "function of the pairs alone.",
     ),
@@ -588,7 +588,7 @@ check_straight_through = Check(
 check_relaxed = Check(
     part="estimators.relaxed",
     task="Gumbel-Softmax without the hard step, one gradient for each sample, (sample, gate): the loss sees soft gates "
-    "between 0 and 1. Use `_through_a_sample` and `gumbel_softmax`.",
+    "between 0 and 1. Use `through_a_sample` and `gumbel_softmax`.",
     hints=(
         "What has to change in `straight_through`? One word.",
         "The same draw, but not `hard`.",

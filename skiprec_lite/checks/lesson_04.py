@@ -19,7 +19,7 @@ from skiprec_lite.checks.comparing import NUMBERS, describe, difference
 from skiprec_lite.checks.engine import Check, Trial
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.metrics import Estimate
-from skiprec_lite.splits import Split, Windows
+from skiprec_lite.windows import Split, Windows, pad_left
 
 __all__ = [
     "check_MarkovChain", "check_Popularity", "check_evaluate", "check_hit_rate", "check_last_n",
@@ -252,7 +252,7 @@ def _left_reversed(row: Tensor, sequence: Tensor) -> None:
 
 
 check_pad_left = Check(
-    part="splits.pad_left",
+    part="windows.pad_left",
     task="Stack the sequences (arrays or lists of items, of any lengths, also none at all) into an int64 tensor (row, "
     "length): each cut to its newest `length` items, and filled up with 0 on the left.",
     hints=(
@@ -269,9 +269,9 @@ check_pad_left = Check(
         "you keep the oldest items: keep the newest, a sequence's last ones": _padded(_left_oldest),
         "the items stand in reverse: the newest belongs on the right": _padded(_left_reversed),
         "all rows have the same width, `length`, however long the longest sequence is": lambda sequences, length: (
-            splits.pad_left(sequences, max(map(len, sequences)))
+            pad_left(sequences, max(map(len, sequences)))
         ),
-        "item indices are whole numbers: dtype=torch.int64": lambda *a: splits.pad_left(*a).float(),
+        "item indices are whole numbers: dtype=torch.int64": lambda *a: pad_left(*a).float(),
     },
 )  # fmt: skip
 
@@ -358,7 +358,7 @@ def _rows(windows: Windows) -> list[tuple]:
     return sorted(zip(*[x.tolist() for x in columns], [s.tolist() for s in windows.seen], strict=True))
 
 
-# --- _training_windows ---
+# --- training_windows ---
 
 
 def _distinct(trial: Trial, *lengths: int) -> list[np.ndarray]:
@@ -367,7 +367,7 @@ def _distinct(trial: Trial, *lengths: int) -> list[np.ndarray]:
     return np.split(items, np.cumsum(lengths)[:-1])
 
 
-def _training_windows(trial: Trial) -> None:
+def training_windows(trial: Trial) -> None:
     many = _distinct(trial, 0, 1, 2, 5, 6, 7, 25)
     for sequences, users, length in (
         ([np.arange(1, 7)], [0], 2),
@@ -402,8 +402,8 @@ def _from_the_start(
 ) -> Windows:
     rows = [(u, s, a) for u, s in zip(users, sequences) for a in range(0, len(s) - 1, length)]
     return Windows(
-        splits.pad_left([s[a : a + length][: len(s) - 1 - a] for _, s, a in rows], length),
-        splits.pad_left([s[a + 1 : a + 1 + length] for _, s, a in rows], length),
+        pad_left([s[a : a + length][: len(s) - 1 - a] for _, s, a in rows], length),
+        pad_left([s[a + 1 : a + 1 + length] for _, s, a in rows], length),
         torch.full((len(rows),), length - 1), torch.tensor([u for u, _, _ in rows], dtype=torch.int64),
         tuple(s[:a] for _, s, a in rows),
     )  # fmt: skip
@@ -424,7 +424,7 @@ def _without_earlier(part: Callable[..., Windows]) -> Callable[..., Windows]:
 
 
 check_training_windows = Check(
-    part="splits._training_windows",
+    part="splits.training_windows",
     task="Return a `Windows` for training. Cut each sequence into windows of `length` inputs, `items`, with `targets` "
     "one step later, from the end backwards (a sequence's last window is its first row), so that each item but the "
     "first is a target once; what is left at the start is a shorter window, padded. `cut` is length - 1, `users` says "
@@ -438,37 +438,37 @@ check_training_windows = Check(
         "sequence[:start], behind what `earlier` has for this row (`np.concatenate`).",
         "A tensor made of an empty list is floating: give `users` its dtype.",
     ),
-    body=_training_windows,
+    body=training_windows,
     minutes=20,
     difficulty=3,
     mistakes={
         "cut from the end backwards: the shorter window is the oldest one": _from_the_start,
-        "`seen` lacks what `earlier` holds": _without_earlier(splits._training_windows),
+        "`seen` lacks what `earlier` holds": _without_earlier(splits.training_windows),
         "`seen` holds only what came *before* the window, not its own items": _changed(
-            splits._training_windows,
+            splits.training_windows,
             seen=lambda w: tuple(np.concatenate([s, r[r > 0].numpy()]) for s, r in zip(w.seen, w.items)),
         ),
         "`seen` is empty: it holds what came before the window": _changed(
-            splits._training_windows, seen=lambda w: tuple(s[:0] for s in w.seen)
+            splits.training_windows, seen=lambda w: tuple(s[:0] for s in w.seen)
         ),
         "`cut` is an index: the last one of a row is length - 1": _changed(
-            splits._training_windows, cut=lambda w: w.cut + 1
+            splits.training_windows, cut=lambda w: w.cut + 1
         ),
         "`users` are the numbers of the users, as given, not those of the rows": _changed(
-            splits._training_windows, users=lambda w: torch.arange(len(w))
+            splits.training_windows, users=lambda w: torch.arange(len(w))
         ),
         "`users` are the numbers of the users, as given, not the places of their sequences":
-            lambda sequences, users, earlier=None, *, length: splits._training_windows(
+            lambda sequences, users, earlier=None, *, length: splits.training_windows(
                 sequences, range(len(sequences)), earlier, length=length
             ),
     },
 )  # fmt: skip
 
 
-# --- _last_positions ---
+# --- last_positions ---
 
 
-def _last_positions(trial: Trial) -> None:
+def last_positions(trial: Trial) -> None:
     many, earlier = _distinct(trial, 4, 6, 9, 25), _distinct(trial, 3, 0, 7, 1)
     for sequences, users, n, width in (
         ([np.arange(1, 5)], [0], 1, 3),
@@ -540,7 +540,7 @@ def _few(numbers: Sequence[int]) -> str:
 
 
 check_last_positions = Check(
-    part="splits._last_positions",
+    part="splits.last_positions",
     task="Return a `Windows` of cases, one row for each sequence: `items` (row, width) is the history without its last "
     "item, padded; `targets` has the last n items in the last n columns, each at the position before it, and 0 "
     "elsewhere. `cut` is width - n, the last item before those to predict; `users` as given; `seen` holds earlier[row] "
@@ -551,36 +551,36 @@ check_last_positions = Check(
         "`items` has the newest `width` of len(s) − 1 inputs: `seen` is what is left at the start. What does a slice "
         "up to a negative number give? Use max(0, …).",
     ),
-    body=_last_positions,
+    body=last_positions,
     minutes=15,
     difficulty=2,
     mistakes={
         "`cut` lets a policy read items that are to be predicted: the last it may read stands at width - n": _changed(
-            splits._last_positions, cut=lambda w: torch.full_like(w.cut, w.items.shape[1] - 1)
+            splits.last_positions, cut=lambda w: torch.full_like(w.cut, w.items.shape[1] - 1)
         ),
         "`cut` is one too early: the item at width - n has been met before the first target": _changed(
-            splits._last_positions, cut=lambda w: w.cut - 1
+            splits.last_positions, cut=lambda w: w.cut - 1
         ),
         "`cut` is one too late: it is an index, and the item there is not to be predicted": _changed(
-            splits._last_positions, cut=lambda w: w.cut + 1
+            splits.last_positions, cut=lambda w: w.cut + 1
         ),
-        "`seen` lacks what `earlier` holds": _without_earlier(splits._last_positions),
+        "`seen` lacks what `earlier` holds": _without_earlier(splits.last_positions),
         "`seen` is empty: it holds what stands before the row": _changed(
-            splits._last_positions, seen=lambda w: tuple(s[:0] for s in w.seen)
+            splits.last_positions, seen=lambda w: tuple(s[:0] for s in w.seen)
         ),
         "`seen`: a negative end of a slice counts from the end, use max(0, …)":
             lambda sequences, users, earlier=None, *, n, width: replace(
-                splits._last_positions(sequences, users, earlier, n=n, width=width),
+                splits.last_positions(sequences, users, earlier, n=n, width=width),
                 seen=tuple(s[: len(s) - 1 - width] for s in sequences),
             ),
         "`seen` holds what stands *before* the row, not the row's own items":
             lambda sequences, users, earlier=None, *, n, width: replace(
-                splits._last_positions(sequences, users, earlier, n=n, width=width),
+                splits.last_positions(sequences, users, earlier, n=n, width=width),
                 seen=tuple(s[:-1] for s in sequences),
             ),
         "`seen` is off by one: the row begins one item earlier, since the last item is not in it":
             lambda sequences, users, earlier=None, *, n, width: replace(
-                splits._last_positions(sequences, users, earlier, n=n, width=width),
+                splits.last_positions(sequences, users, earlier, n=n, width=width),
                 seen=tuple(s[: max(0, len(s) - width)] for s in sequences),
             ),
     },
@@ -690,7 +690,7 @@ def _trained_on(case: _Case, found: Split) -> None:
     _each_is_a_target_once(case, found.train, "train", expected.sequences)
     if difference(found.train, expected.train) and _rows(found.train) == _rows(expected.train):
         case.fail("the training windows are right, but not in order",
-                  "users in order, and what `_training_windows` returns for each as it is")  # fmt: skip
+                  "users in order, and what `training_windows` returns for each as it is")  # fmt: skip
     case.require(found.num_items == items, f"num_items: found {found.num_items}, expected {items}",
                  "it counts the items of the whole file, also those that nobody was trained on")  # fmt: skip
     case.same()
@@ -734,7 +734,7 @@ def _mistaken_last_n(
     if not single:
         train = [t if len(s) > n else s[:0] for s, t in zip(sequences, train)]
     return replace(
-        right, train=splits._training_windows(train, range(len(train)), length=length),
+        right, train=splits.training_windows(train, range(len(train)), length=length),
         sequences=tuple(s for s in train if len(s)), left_out=right.left_out if left_out else 0,
     )  # fmt: skip
 
@@ -771,8 +771,8 @@ check_last_n = Check(
     "windows. A test history holds the validation items. Rows of cases are length + n - 1 wide, one for each user with "
     "more than n (test) or 2n items (validation), in order. Of a user with n + 1 to 2n items nothing is trained on; "
     "one with n or fewer is only trained on. `sequences`: the training items, one array for each user who has any; "
-    "`left_out`: how many are tested without a validation row. Your `user_sequences`, `_training_windows` and "
-    "`_last_positions` do most of it.",
+    "`left_out`: how many are tested without a validation row. Your `user_sequences`, `training_windows` and "
+    "`last_positions` do most of it.",
     hints=(
         "Three lists of sequences, one for each part: what is trained on, the histories up to the last validation "
         "item, the whole histories.",
@@ -876,9 +876,9 @@ def _mistaken_sessions(
             parts[name].append((sequence[a:b], user, sequence[:a] if seen else sequence[:0]))
     train, validation, test = ([list(column) for column in zip(*rows)] for rows in parts.values())
     return Split(
-        train=splits._training_windows(*train, length=length - 1),
-        validation=splits._last_positions(*validation, n=1, width=length - 1),
-        test=splits._last_positions(*test, n=1, width=length - 1),
+        train=splits.training_windows(*train, length=length - 1),
+        validation=splits.last_positions(*validation, n=1, width=length - 1),
+        test=splits.last_positions(*test, n=1, width=length - 1),
         num_items=interactions.num_items,
         sequences=tuple(train[0]),
     )
@@ -907,8 +907,8 @@ check_sessions = Check(
         "Where do the sessions of a history of 11 items end, at length 4? Count from the end: 11, 7 and 3.",
         "The first end you meet is test, the second validation, all later ones training. Which ends leave a piece of "
         "at least 3?",
-        "Collect (items, user, what came before) for each part. They are the three arguments of `_training_windows` "
-        "and `_last_positions`.",
+        "Collect (items, user, what came before) for each part. They are the three arguments of `training_windows` "
+        "and `last_positions`.",
         "A session of `length` items has length − 1 inputs and as many targets: that is the width of the rows.",
     ),
     body=_sessions,

@@ -16,8 +16,8 @@ from skiprec_lite.blocks import CausalConv1d, ResidualBlock
 from skiprec_lite.checks.comparing import describe, difference
 from skiprec_lite.checks.engine import Check, Trial
 from skiprec_lite.metrics import ndcg, rank_of_target
-from skiprec_lite.splits import Split, Windows
 from skiprec_lite.training import History
+from skiprec_lite.windows import Split, Windows
 
 __all__ = [
     "check_Backbone",

@@ -23,8 +23,8 @@ from skiprec_lite.checks.engine import DRAWS, Check, Trial
 from skiprec_lite.gumbel import gumbel_softmax
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec, visible
-from skiprec_lite.splits import Windows
-from skiprec_lite.training import _Candidate
+from skiprec_lite.training import Candidate
+from skiprec_lite.windows import Windows
 
 __all__ = [
     "check_PolicyNetwork",
@@ -1127,14 +1127,14 @@ check_settled_loss = Check(
 def _choose(trial: Trial) -> None:
     users = trial.normal(200, dtype=torch.float64, scale=0.1)
 
-    def front(*epochs: tuple[float, float], users: Tensor = users) -> list[_Candidate]:
+    def front(*epochs: tuple[float, float], users: Tensor = users) -> list[Candidate]:
         """Epochs of so many blocks, so many standard errors behind the best."""
         made = []
         for epoch, (blocks, z) in enumerate(epochs):
             luck = trial.normal(len(users), dtype=torch.float64)
             luck = (luck - luck.mean()) / luck.std() * 0.02 * (z > 0)
             behind = z * 0.02 / len(users) ** 0.5
-            made.append(_Candidate(epoch=epoch, blocks=blocks, ndcg=0.3 + users + luck - behind, weights={}))
+            made.append(Candidate(epoch=epoch, blocks=blocks, ndcg=0.3 + users + luck - behind, weights={}))
         return made
 
     def make(of: Any) -> Callable:
@@ -1163,16 +1163,16 @@ def _named(chosen: Any) -> str:
     return f"the epoch of {float(chosen.blocks):g} blocks and NDCG {float(chosen.ndcg.mean()):.4f}"
 
 
-def _best(front: list[_Candidate]) -> _Candidate:
+def _best(front: list[Candidate]) -> Candidate:
     return max(front, key=lambda c: c.ndcg.mean())
 
 
-def _level(front: list[_Candidate], errors: float = 1.0) -> list[_Candidate]:
+def _level(front: list[Candidate], errors: float = 1.0) -> list[Candidate]:
     pairs = [(c, metrics.paired_difference(_best(front).ndcg, c.ndcg)) for c in front]
     return [c for c, d in pairs if d.mean <= errors * d.error]
 
 
-def _fewest(front: list[_Candidate]) -> _Candidate:
+def _fewest(front: list[Candidate]) -> Candidate:
     return min(front, key=lambda c: c.blocks)
 
 

@@ -26,7 +26,7 @@ from skiprec_lite.checks.lesson_07 import (
 from skiprec_lite.enumeration import gate_differences
 from skiprec_lite.gate_losses import losses_at, per_row
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 __all__ = [
     "check_SteeredCost",

@@ -234,7 +234,7 @@ def _reordered(block: nn.Module, hidden: Tensor, mask: Tensor, gates: Tensor, st
 
 
 check_encode_kept = Check(
-    part="skiprec.encode_kept",
+    part="skipping.encode_kept",
     task="Walk through `backbone.blocks` and run each of them only for the users (rows) whose gate is 1: gather their "
     "hidden states and masks (`items > 0`), call `block(hidden, mask)`, put the result back into their rows. Start "
     "from a copy of `backbone.embed(items)`. `gates` is (batch, block); return (batch, time, channel), with "
@@ -464,7 +464,7 @@ def _takes_the_median(
 
 
 check_inference_seconds = Check(
-    part="evaluation.inference_seconds",
+    part="skipping.inference_seconds",
     task="Time the next-item scores of one batch at each row's last position, `score_at(items, where)`, without "
     "autograd: of `model.backbone` (full) and of `model` (skipped), in turn, `repeats` times after a first round that "
     'is thrown away. Return {"full": …, "skipped": …}, the median seconds by the wall clock.',
@@ -514,7 +514,7 @@ def _least_sure(gap: Tensor, logits: Tensor, k: int) -> Tensor:
 
 
 check_within_budget = Check(
-    part="skiprec.within_budget",
+    part="skipping.within_budget",
     task="Turn logits (batch, block, 2), keep and skip, into gates (batch, block) of 0 and 1 in the logits' dtype: of "
     "the blocks that a user's policy would keep, the `k` with the largest gap keep - skip. A user who would keep "
     "fewer gets fewer; a k above the number of blocks changes nothing.",

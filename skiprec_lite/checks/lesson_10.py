@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite.backbones import Backbone, NextItNet, SASRec, in_eval_mode
-from skiprec_lite.blocks import AttentionBlock
+from skiprec_lite.backbones import AttentionBlock, Backbone, NextItNet, SASRec, in_eval_mode
 from skiprec_lite.checks.engine import Check, Trial
 from skiprec_lite.checks.lesson_03 import is_a_tensor
 from skiprec_lite.gate_losses import losses_at, per_row
 from skiprec_lite.policy_gradient import block_drop_reward, log_probability
 from skiprec_lite.skiprec import SkipRec, visible
-from skiprec_lite.splits import Windows
+from skiprec_lite.windows import Windows
 
 __all__ = [
     "check_AttentionBlock",
@@ -659,7 +658,7 @@ def _feed(block: Any, hidden: Tensor) -> Tensor:
 
 
 check_AttentionBlock = Check(
-    part="blocks.AttentionBlock",
+    part="backbones.AttentionBlock",
     task="A block of causal self-attention and a small MLP, both residual, with LayerNorm *before* each: "
     "hidden + attend(norm1(hidden)), then + outer(ReLU(inner(norm2(hidden)))). Layers: norm1; project, one linear to "
     "3 · channels (queries, keys, values, in this order, each cut into `heads` pieces that lie side by side); join; "

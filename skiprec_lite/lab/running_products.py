@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skiprec_lite.inputs import check_number, check_seed, check_sizes
 from skiprec_lite.promises import Rows, validated
-from skiprec_lite.splits import Split, Windows
+from skiprec_lite.windows import Split, Windows
 
 
 @dataclass(frozen=True)

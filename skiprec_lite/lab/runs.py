@@ -32,10 +32,11 @@ from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Split, Windows, last_n, leave_one_out
+from skiprec_lite.splits import last_n, leave_one_out
 from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.tables import read_table
 from skiprec_lite.training import History, fit
+from skiprec_lite.windows import Split, Windows
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PROTOCOLS: dict[str, Callable[..., Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}

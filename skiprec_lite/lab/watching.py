@@ -11,8 +11,8 @@ from skiprec_lite.evaluation import mean_per_user, rank_cases
 from skiprec_lite.gate_losses import straight_through_loss
 from skiprec_lite.metrics import hit_rate
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.splits import Windows
 from skiprec_lite.synthetic import KnownDepth
+from skiprec_lite.windows import Windows
 
 USERS = 50  # of each group that are looked at, epoch by epoch
 DRAWS = 4

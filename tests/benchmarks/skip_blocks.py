@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.skiprec import encode_kept
+from skiprec_lite.skipping import encode_kept
 
 CHUNKS = (8, 16, 32, 64, 128, 256)
 

@@ -8,7 +8,7 @@ import grading
 MODULE = "checks.assignment_3"
 # The package's own answer to what is asked; the course's version in MODULE is switched off too.
 READY_MADE = {
-    "gated_encode": ("skiprec_lite.skiprec.encode_kept",),
+    "gated_encode": ("skiprec_lite.skipping.encode_kept",),
     "joint_loss": ("skiprec_lite.gate_losses.straight_through_loss", "skiprec_lite.gate_losses.losses_at"),
     "at_the_same_rate": ("skiprec_lite.controls.random_gates",),
     "accuracy_under": ("skiprec_lite.evaluation.rank_cases",),
