@@ -21,7 +21,7 @@ from skiprec_lite.metrics import mean_and_error, ndcg, paired_difference
 from skiprec_lite.skipping import inference_seconds
 from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.splits import user_sequences
-from skiprec_lite.training import fit, next_item_loss
+from skiprec_lite.stages import next_item_loss
 from skiprec_lite.windows import Split, pad_left
 
 COURSE = Path(__file__).resolve().parent.parent
@@ -220,9 +220,10 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 
     data = _interactions(options.data)
     split = runs.PROTOCOLS[options.protocol](data)
+    sample = {"softmax": "sampled", "negatives": options.negatives} if options.softmax == "sampled" else {}
     run = experiments.chosen_run(
         full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
-        cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau,
+        cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau, **sample,
     )  # fmt: skip
     model = runs.build_network(run, split.num_items)
     output = options.output or _runs() / "last.safetensors"
@@ -243,10 +244,7 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
             flush=True,
         )
     start = time.perf_counter()
-    history = fit(
-        model, split, seed=options.seed, progress=not options.json, softmax=options.softmax,
-        negatives=options.negatives, **run.training,
-    )  # fmt: skip
+    history = runs.train(model, split, run, progress=not options.json)
     seconds = time.perf_counter() - start
     known = {
         "command": " ".join(sys.argv[1:]), "seed": options.seed, "data": data.name, "items": _fingerprint(data),

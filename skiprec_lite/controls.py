@@ -1,6 +1,5 @@
 """What a SkipRec has to beat: the same blocks kept by chance, by habit, or for somebody else."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,9 +8,8 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone, NextItemModel
-from skiprec_lite.evaluation import gates_of
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.promises import Count, Seed, Share, Size, validated
+from skiprec_lite.promises import Count, Seed, Share, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.windows import Windows
 
@@ -26,22 +24,7 @@ def _check_two_rows(name: str, gates: Tensor) -> None:
         raise ValueError(f"{name}: nobody has another user's gates among {len(gates)} rows")
 
 
-class _OnABackbone(NextItemModel):
-    """A backbone walked through in a way of its own; `hidden_at` says in which."""
-
-    backbone: Backbone
-
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self.backbone.score(self.hidden_at(items, where))
-
-
-class RandomGates(_OnABackbone):
+class RandomGates(NextItemModel):
     """A backbone whose blocks are kept at random while it trains, and all kept after: a relative of stochastic depth.
 
     Each row keeps each block with probability `keep_rate`. A policy that helps must do better than this. Built in
@@ -69,45 +52,20 @@ class RandomGates(_OnABackbone):
         return SkipRec(self.backbone, policy).train(self.training)
 
     @validated
-    def hidden_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "scored channel"]:
+    def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Walk under random gates in training mode, else at full depth."""
         gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
-        return self.backbone.encode(items, gates)[where]  # (batch, time, channel) -> (scored, channel)
-
-
-class RandomDepth(_OnABackbone):
-    """A backbone that trains at random depths: each row runs the first k blocks, k uniform, or else all of them.
-
-    The first blocks learn to do without the later ones, so that what a group needs lies in as few blocks as training
-    finds. The second half of lesson 07 starts from such nets.
-
-    Source: the nested dropout of Rippel, Gelbart & Adams (2014), for blocks.
-    """
+        return self.backbone.encode(items, gates)
 
     @validated
-    def __init__(self, backbone: Backbone, full_share: Share) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.full_share = full_share
-
-    @validated
-    def hidden_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "scored channel"]:
-        """Walk to random depths in training mode, else to full depth."""
-        gates = random_depths(len(items), len(self.backbone.blocks), self.full_share)  # drawn in eval mode too
-        hidden = self.backbone.encode(items, gates) if self.training else self.backbone.encode(items)
-        return hidden[where]  # (batch, time, channel) -> (scored, channel)
-
-
-@validated
-def random_depths(rows: Count, blocks: Size, full_share: Share) -> Float[Tensor, "row block"]:
-    """Keep the first k blocks of each row, k uniform over 1 ... blocks, or all with probability `full_share`."""
-    depth = torch.randint(1, blocks + 1, (rows, 1))
-    depth = torch.where(torch.rand(rows, 1) < full_share, blocks, depth)
-    return (torch.arange(blocks) < depth).to(torch.float32)
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self.backbone.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
 
 
 @validated
@@ -148,30 +106,3 @@ def shuffled_histories(cases: Windows, *, seed: Seed = 0) -> Windows:
     row, column = (target < time).nonzero(as_tuple=True)
     items[row, target[row, column]] = cases.items[row, source[row, column]]
     return replace(cases, items=items)
-
-
-DRAWS = 20
-
-
-def _at_the_same_rate(model: SkipRec, cases: Windows) -> list[Tensor]:
-    rows, blocks = (gates := gates_of(model, cases)).shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return [random_gates(rows, blocks, float(gates.mean())) for _ in range(DRAWS)]
-
-
-def _sampled(model: SkipRec, cases: Windows) -> list[Tensor]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return [gates_of(model, cases, sample=True) for _ in range(DRAWS)]
-
-
-# How a trained SkipRec's gates are chosen instead; more than one row of gates per user where chance has a part.
-CONTROLS: dict[str, Callable[[SkipRec, Windows], list[Tensor]]] = {
-    "full depth": lambda model, cases: [torch.ones_like(gates_of(model, cases))],
-    "sampled": _sampled,
-    "random, same rate": _at_the_same_rate,
-    "most frequent pattern": lambda model, cases: [most_frequent_pattern(gates_of(model, cases))],
-    "another user's": lambda model, cases: [another_users(gates_of(model, cases))],
-    "shuffled history": lambda model, cases: [gates_of(model, shuffled_histories(cases))],
-}

@@ -49,7 +49,7 @@ def straight_through_loss(model: SkipRec, batch: Windows, cost: float) -> Float[
     Source: Chen et al. (2021), "Joint training"; the cost is this course's.
     """
     gates = model.gates(batch.items, batch.cut, sample=True)
-    return _loss_under(model.backbone, batch, gates) + cost * gates.mean()
+    return losses_at(model.backbone, batch, gates, reduction="mean") + cost * gates.mean()
 
 
 def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
@@ -135,9 +135,12 @@ class SteeredCost:
         return loss + self.factor * cost * gates.mean()
 
 
-def losses_at(backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, " scored"]:
-    """Cross-entropy at every scored position of the batch under given gates, row by row."""
-    return _loss_under(backbone, batch, gates, reduction="none")
+def losses_at(
+    backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"], *, reduction: str = "none"
+) -> Float[Tensor, "..."]:
+    """Cross-entropy at every scored position of the batch under given gates, row by row, or its mean."""
+    hidden = backbone.encode(batch.items, gates)[batch.scored()]  # (row, time, channel) -> (scored, channel)
+    return cross_entropy(backbone, hidden, batch, reduction=reduction)
 
 
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
@@ -146,10 +149,3 @@ def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, "
     check_tensor("values", values, "floating point numbers", int(scored.sum()))
     owner = scored.nonzero(as_tuple=True)[0]
     return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)
-
-
-def _loss_under(
-    backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"], *, reduction: str = "mean"
-) -> Float[Tensor, "..."]:
-    hidden = backbone.encode(batch.items, gates)[batch.scored()]  # (row, time, channel) -> (scored, channel)
-    return cross_entropy(backbone, hidden, batch, reduction=reduction)

@@ -1,15 +1,75 @@
 """Cross-entropy over all items or, for a catalogue whose scores do not fit into memory, over a sample of them."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from skiprec_lite.backbones import Encoder, NextItemModel
+from skiprec_lite.backbones import NFM, Encoder, NextItemModel, NextItNet, SASRec
 from skiprec_lite.promises import Size, validated
 from skiprec_lite.windows import Windows
+
+Rows = tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]
+
+
+@dataclass(frozen=True)
+class WithNegatives(Windows):
+    """A training batch that is scored against a sample of the items.
+
+    Attributes:
+        negatives: (drawn,) int64, different items that every position of the batch is scored against.
+    """
+
+    negatives: Int[Tensor, " drawn"] | None = None
+
+
+@validated
+def sampled(stages: Sequence[Any], num_items: Size, negatives: Size = 2000) -> list[Any]:
+    """Stages of training (`training.Stage`) whose losses score the target and a draw of items that a batch shares.
+
+    The bias of the draw is corrected (`sampled_cross_entropy`). Validation ranks all items either way.
+
+    Args:
+        stages: such as [Stage(epochs)] or `skiprec_stages(…)`; without gates they minimise the next-item loss.
+        num_items: size of the catalogue.
+        negatives: so many items a step; all of them in a catalogue that has no more.
+    """
+
+    def drawn(batch: Windows) -> Windows:
+        return WithNegatives(**vars(batch), negatives=draw_negatives(num_items, negatives))
+
+    def alone(stage: Any) -> Any:
+        if stage.reads is None:
+            return replace(stage, loss=lambda model, batch: sampled_next_item_loss(model, drawn(batch)))
+        return replace(stage, reads=lambda batch: stage.reads(drawn(batch)))
+
+    return [alone(stage) for stage in stages]
+
+
+@validated
+def draw_negatives(num_items: Size, number: Size) -> Int[Tensor, " drawn"]:
+    """Draw different items of 1 ... num_items, each as likely as any other; all, where there are no more."""
+    return 1 + torch.randperm(num_items)[:number]
+
+
+def sampled_next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
+    """Cross-entropy at every scored position of a batch against its negatives, its mean.
+
+    Raises:
+        TypeError: if the model has no hidden states and output layer.
+    """
+    part, encode = getattr(model, "backbone", model), getattr(model, "encode", None)
+    if not isinstance(part, Encoder) or encode is None:
+        raise TypeError(
+            f"a sampled softmax needs hidden states and an output layer, which a {type(model).__name__} does not have"
+        )
+    return cross_entropy(part, encode(batch.items)[batch.scored()], batch)
 
 
 def cross_entropy(
@@ -24,9 +84,9 @@ def cross_entropy(
         reduction: "mean" gives one number, "none" one for each scored position.
     """
     targets = batch.targets[batch.scored()]  # (batch, time) -> (scored,)
-    if batch.negatives is None:
-        return F.cross_entropy(model.score(hidden), targets, reduction=reduction)
-    return sampled_cross_entropy(model, hidden, targets, batch.negatives, reduction=reduction)
+    if isinstance(batch, WithNegatives) and batch.negatives is not None:
+        return sampled_cross_entropy(model, hidden, targets, batch.negatives, reduction=reduction)
+    return F.cross_entropy(model.score(hidden), targets, reduction=reduction)
 
 
 def sampled_cross_entropy(
@@ -55,17 +115,17 @@ def sampled_cross_entropy(
         reduction: "mean" or "none".
 
     Raises:
-        TypeError: if the model has no output rows.
+        TypeError: if nothing says what the model's output rows are.
 
     Source: Bengio & Senécal (2008) and Jean et al. (2015), who correct the scores of any proposal; uniform draws are
     the simplest. The code of NextItNet's authors draws 20 % of the items a step, and so does the code published with
     SkipRec, so a full softmax departs from it; a number that does not grow with the catalogue is this course's.
     """
-    read = model.before_output(hidden)
-    weight, bias = model.output_rows(targets)
+    read = model.norm(hidden) if isinstance(model, SASRec) else hidden
+    weight, bias = output_rows(model, targets)
     of_target = (read * weight).sum(dim=1) + bias  # (scored, channel) -> (scored,)
-    weight, bias = model.output_rows(negatives)
-    correction = math.log(_num_items(model) / len(negatives))
+    weight, bias = output_rows(model, negatives)
+    correction = math.log((model.embedding.num_embeddings - 1) / len(negatives))
     of_drawn = F.linear(read, weight, bias + correction)  # (scored, channel) -> (scored, drawn)
     is_target = targets.unsqueeze(1) == negatives  # (scored, drawn)
     of_drawn = of_drawn.masked_fill(is_target, -torch.inf)
@@ -73,29 +133,25 @@ def sampled_cross_entropy(
     return F.cross_entropy(scores, torch.zeros_like(targets), reduction=reduction)  # the target stands first
 
 
-@validated
-def draw_negatives(model: NextItemModel, number: Size) -> Int[Tensor, " drawn"]:
-    """Draw different items of the model's catalogue, each as likely as any other; all, where there are no more.
+@singledispatch
+def output_rows(model: Encoder, items: Int[Tensor, " chosen"]) -> Rows:
+    """The output layer's weights and biases of chosen items, 1 ... num_items: their columns of `score`.
 
-    Raises:
-        TypeError: if the model has no hidden states and output layer.
+    For a model of your own: `@output_rows.register`.
     """
-    return 1 + torch.randperm(_num_items(with_output_layer(model)))[:number]
+    raise TypeError(f"a {type(model).__name__} scores all items or none: nothing says what its output_rows are")
 
 
-def with_output_layer(model: NextItemModel) -> Encoder:
-    """Return the part of a model that scores from hidden states: itself, or the backbone that it walks through.
-
-    Raises:
-        TypeError: if there is none.
-    """
-    part = getattr(model, "backbone", model)
-    if not isinstance(part, Encoder):
-        raise TypeError(
-            f"a sampled softmax needs hidden states and an output layer, which a {type(model).__name__} does not have"
-        )
-    return part
+@output_rows.register
+def _(model: NextItNet, items: Tensor) -> Rows:
+    return F.embedding(items, model.output_weight), model.output_bias[items - 1]
 
 
-def _num_items(model: Encoder) -> int:
-    return model.embedding.num_embeddings - 1
+@output_rows.register
+def _(model: SASRec, items: Tensor) -> Rows:
+    return F.embedding(items, model.embedding.weight), model.output_bias[items - 1]
+
+
+@output_rows.register
+def _(model: NFM, items: Tensor) -> Rows:
+    return F.embedding(items - 1, model.output.weight), model.output.bias[items - 1]

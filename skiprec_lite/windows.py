@@ -1,7 +1,7 @@
 """Rows of item histories, padded on the left, and position by position the item that came next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -28,8 +28,6 @@ class Windows:
         cut: (row,) int64, index of the last item that a policy may read; nothing before it is scored in a test case.
         users: (row,) int64, index of the user a row belongs to (a position in Interactions.user_ids).
         seen: for each row the items that came before its window, oldest first.
-        negatives: (drawn,) int64, different items that every position of a training batch is scored against, see
-            softmax.py; None = all items. `fit` draws them for each batch, the windows of a split have none.
     """
 
     items: Int[Tensor, "row time"]
@@ -37,7 +35,6 @@ class Windows:
     cut: Int[Tensor, " row"]
     users: Int[Tensor, " row"]
     seen: tuple[np.ndarray, ...] = ()
-    negatives: Int[Tensor, " drawn"] | None = None
 
     @staticmethod
     def check_argument(name: str, value: "Windows") -> None:
@@ -60,7 +57,10 @@ class Windows:
         """Return the chosen rows."""
         chosen = range(len(self))[index] if isinstance(index, slice) else index.tolist()
         seen = tuple(self.seen[i] for i in chosen) if self.seen else ()
-        return Windows(self.items[index], self.targets[index], self.cut[index], self.users[index], seen, self.negatives)
+        return replace(
+            self, items=self.items[index], targets=self.targets[index], cut=self.cut[index], users=self.users[index],
+            seen=seen,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from skiprec_lite.backbones import Backbone, in_eval_mode
 from skiprec_lite.backbones import NextItNet as Given
 from skiprec_lite.blocks import CausalConv1d, ResidualBlock
+from skiprec_lite.choosing import History
 from skiprec_lite.evaluation import ndcg_per_user
-from skiprec_lite.training import History, next_item_loss
+from skiprec_lite.stages import next_item_loss
 
 # --- CausalConv1d ---
 
@@ -1139,7 +1140,7 @@ ANSWERS_05: dict[str, list[Answer]] = {
         wrong(LargeStart, "channels**-0.5"), wrong(PaddingEmbedded, "padding_idx"),
         wrong(RowsForItemsOnly, "num_items + 1"),
     ],
-    "training.next_item_loss": [
+    "stages.next_item_loss": [
         right(ignoring_padding), right(by_logsumexp), right(row_by_row),
         wrong(padding_counted, "nothing to predict"), wrong(zeros_counted, "number of scored positions"),
         wrong(real_items_counted, "real item without a target"), wrong(per_row, "per row"), wrong(summed, "sum"),

@@ -1415,7 +1415,7 @@ ANSWERS_07: dict[str, list[Answer]] = {
         wrong(settled_at_full_depth, "blocks are run"), wrong(settled_reads_all, "whole window"),
         wrong(settled_without_learning, "no gradient"), raises(no_sample, "sample"),
     ],
-    "training.choose": [
+    "choosing.choose": [
         right(choose_in_a_loop), right(choose_sorted),
         wrong(the_best, "take the best epoch"), wrong(the_smallest, "fewest blocks of all"),
         wrong(most_blocks, "most blocks"), wrong(not_paired, "paired difference"),

@@ -254,6 +254,6 @@ COMPARISONS_05: dict[str, Comparison] = {
     "blocks.receptive_field": same_reach,
     "backbones.Backbone": same_backbone,
     "backbones.NextItNet": same_network,
-    "training.next_item_loss": same_loss,
+    "stages.next_item_loss": same_loss,
     "training.fit": same_training,
 }

@@ -14,9 +14,9 @@ from helpers import generator, random_items, randomise, tiny_split
 from torch import Tensor, nn
 
 from skiprec_lite.backbones import NextItNet
+from skiprec_lite.choosing import Candidate
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.training import Candidate
 from skiprec_lite.windows import Windows
 
 CUTS = torch.tensor([8, 5, 8, 2])  # of items_of(): the last item, the first real one, the only one, the first real one
@@ -266,7 +266,7 @@ COMPARISONS_07: dict[str, Comparison] = {
     "gate_losses.losses_at": same_losses,
     "gate_losses.straight_through_loss": same_gate_loss,
     "gate_losses.settled_loss": same_gate_loss,
-    "training.choose": same_choice,
+    "choosing.choose": same_choice,
     "controls.random_gates": same_random_gates,
     "controls.RandomGates": same_stochastic_depth,
     "controls.most_frequent_pattern": same_pattern,

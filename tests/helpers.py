@@ -1,6 +1,8 @@
 """What several test files build their cases from."""
 
+import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,12 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite.backbones import Backbone, NextItNet
+from skiprec_lite import softmax
+from skiprec_lite.backbones import Backbone, NextItemModel, NextItNet
 from skiprec_lite.blocks import ResidualBlock
+from skiprec_lite.choosing import History
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import last_n
+from skiprec_lite.stages import Stage, skiprec_stages
+from skiprec_lite.training import fit, start_from
 from skiprec_lite.windows import Split, Windows, pad_left
 
 
@@ -155,3 +161,27 @@ def losses_by_loop(backbone: Backbone, cases: Windows, gates: Tensor) -> list[Te
         torch.stack([-log_p[row, t, target] for t, target in enumerate(targets) if target])
         for row, targets in enumerate(cases.targets.tolist())
     ]
+
+
+def fitted(
+    model: NextItemModel,
+    split: Split,
+    *,
+    epochs: int = 3,
+    pretrained: Backbone | None = None,
+    negatives: int | None = None,
+    **settings: Any,
+) -> History:
+    """`fit` with everything by name: what belongs to stages, to a start or to a sampled softmax goes there.
+
+    What only a SkipRec reads is looked at, but not used, where there are no gates.
+    """
+    of_gates = settings.keys() & inspect.signature(skiprec_stages).parameters.keys()
+    stages = skiprec_stages(epochs, **{name: settings.pop(name) for name in of_gates})
+    if not isinstance(model, SkipRec):
+        stages = [Stage(epochs)]
+    if negatives is not None:
+        stages = softmax.sampled(stages, split.num_items, negatives)
+    if pretrained is not None:
+        start_from(model, pretrained)
+    return fit(model, split, stages=stages, progress=False, **settings)

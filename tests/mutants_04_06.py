@@ -397,34 +397,39 @@ BLIND = (
     ),
     # --- training ---
     Mutant(
-        "training",
+        "stages",
         "the loss counts positions without a target",
-        "scored = batch.scored()\n    if batch",
-        "scored = torch.ones_like(batch.items, dtype=torch.bool)\n    if batch",
+        "    scored = batch.scored()\n    return F",
+        "    scored = torch.ones_like(batch.items, dtype=torch.bool)\n    return F",
     ),
     Mutant(
-        "training",
+        "stages",
         "only the last position is trained",
-        "scored = batch.scored()\n    if batch",
-        "scored = batch.scored()\n    scored[:, :-1] = False\n    if batch",
+        "    scored = batch.scored()\n    return F",
+        "    scored = batch.scored()\n    scored[:, :-1] = False\n    return F",
     ),
-    Mutant("training", "the last epoch's weights are kept", "model.load_state_dict(chosen.weights)", "pass"),
-    Mutant("training", "the kept weights change with the model", "{name: tensor.clone() for", "{name: tensor for"),
-    Mutant("training", "the worst epoch is chosen", "return max(front, key", "return min(front, key"),
+    Mutant("choosing", "the last epoch's weights are kept", "model.load_state_dict(chosen.weights)", "pass"),
+    Mutant("choosing", "the kept weights change with the model", "{name: tensor.clone() for", "{name: tensor for"),
+    Mutant("choosing", "the worst epoch is chosen", "return max(candidates, key", "return min(candidates, key"),
     Mutant("training", "gradients add up from step to step", "optimizer.zero_grad()", "pass"),
-    Mutant("training", "the epoch is chosen on the test", "split.validation)", "split.test)"),
+    Mutant("training", "the epoch is chosen on the test", "split.validation, cost)", "split.test, cost)"),
     Mutant("training", "no training mode: dropout is off", "model.train()", "model.eval()"),
     Mutant("training", "dropout stays on in validation", "model.eval()\n                ndcg", "ndcg"),
     Mutant("training", "patience off by one", ">= patience:", "> patience:"),
     Mutant("training", "rows are not shuffled", "torch.randperm(len(train))", "torch.arange(len(train))"),
     Mutant("training", "the seed is not used", "torch.manual_seed(seed)", "torch.manual_seed(0)"),
-    Mutant("training", "the ramp starts with the first epoch", "since = (epoch - warmup_epochs) +", "since = epoch +"),
-    Mutant("training", "epochs of the ramp can be chosen", "warmup_epochs + ramp_epochs if", "warmup_epochs if"),
+    Mutant("training", "the ramp starts with the first epoch", "gated += stage.reads is not None", "gated += 1"),
     Mutant(
-        "training", "most blocks win among the equally good", "key=lambda c: (c.blocks, ", "key=lambda c: (-c.blocks, "
+        "training",
+        "epochs of the ramp can be chosen",
+        "candidate = stage.candidate and gated >= stage.ramp",
+        "candidate = stage.candidate",
     ),
-    Mutant("training", "two standard errors are as good", "return behind <= error", "return behind <= 2 * error"),
-    Mutant("training", "the same fresh windows in every epoch", "fresh(epoch), split", "fresh(0), split"),
+    Mutant(
+        "choosing", "most blocks win among the equally good", "key=lambda c: (c.blocks, ", "key=lambda c: (-c.blocks, "
+    ),
+    Mutant("choosing", "two standard errors are as good", "if behind <= error", "if behind <= 2 * error"),
+    Mutant("training", "the same fresh windows in every epoch", "windows = fresh(epoch)", "windows = fresh(0)"),
     Mutant("training", "weight decay is not passed on", "weight_decay=weight_decay)", "weight_decay=0.0)"),
     Mutant("training", "train mode at the end", "bar.close()\n    model.eval()", "bar.close()\n    model.train()"),
 )
@@ -651,8 +656,8 @@ OWN = (
     Mutant(
         "backbones.scoring",
         "scores one position late",
-        "return self.encode(items)[where]",
-        "return self.encode(items)[where.roll(1, 1)]",
+        "self.score(self.encode(items)[where])",
+        "self.score(self.encode(items)[where.roll(1, 1)])",
     ),
     Mutant(
         "backbones.nextitnet",
@@ -750,8 +755,8 @@ OWN = (
     Mutant(
         "training",
         "the learning rate has fallen after one epoch",
-        "CosineAnnealingLR(optimizer, total)",
-        "CosineAnnealingLR(optimizer, total // epochs)",
+        "CosineAnnealingLR(optimizer, len(plan) * steps)",
+        "CosineAnnealingLR(optimizer, steps)",
     ),
     Mutant("training", "the last batch's loss for the epoch's", "sum(losses) / len(losses)", "losses[-1]"),
     Mutant(
@@ -761,32 +766,37 @@ OWN = (
         "torch.randperm(len(train))[: max(1, len(train) // batch_size) * batch_size].split(batch_size)",
     ),
     Mutant(
-        "training",
+        "choosing",
         "an unpaired error chooses",
-        "behind, error = paired_difference(best.ndcg, c.ndcg)",
-        "behind, error = best.ndcg.mean() - c.ndcg.mean(), best.ndcg.std() / len(best.ndcg) ** 0.5",
+        "behind, error = paired_difference(best.ndcg, candidate.ndcg)",
+        "behind, error = best.ndcg.mean() - candidate.ndcg.mean(), best.ndcg.std() / len(best.ndcg) ** 0.5",
+    ),
+    Mutant(
+        "choosing",
+        "how far the best lies behind each",
+        "paired_difference(best.ndcg, ndcg)",
+        "paired_difference(ndcg, best.ndcg)",
+    ),
+    Mutant(
+        "choosing", "better or cheaper is enough to beat", "b.ndcg.mean()) and a.blocks", "b.ndcg.mean()) or a.blocks"
     ),
     Mutant(
         "training",
-        "how far the best lies behind each",
-        "paired_difference(best.ndcg, n)",
-        "paired_difference(n, best.ndcg)",
+        "chosen under sampled gates",
+        "ndcg = ndcg_per_user(model, cases, gates=greedy)",
+        "ndcg = ndcg_per_user(model, cases, gates=sampled)",
     ),
-    Mutant(
-        "training", "better or cheaper is enough to beat", "b.ndcg.mean()) and a.blocks", "b.ndcg.mean()) or a.blocks"
-    ),
-    Mutant("training", "chosen under sampled gates", "gates=greedy), float", "gates=sampled), float"),
     Mutant(
         "training",
         "the warm-up is judged under the policy's gates",
-        "_validate(backbone if warming_up else model,",
+        "_validate(stage.part_of(model),",
         "_validate(model,",
     ),
     Mutant(
-        "training",
+        "stages",
         "the cost grows beyond its size",
-        "cost * min(1.0, since / ramp_epochs)",
-        "cost * since / ramp_epochs",
+        "self.cost * min(1.0, epochs / self.ramp)",
+        "self.cost * (epochs / self.ramp)",
     ),
     Mutant(
         "training",

@@ -12,7 +12,6 @@ MUTATED = (
     "enumeration",
     "lab.watching",
     "policy_gradient",
-    "blocks",
     "backbones",
     "synthetic",
 )
@@ -233,22 +232,22 @@ BLIND = (
     Mutant(
         "gate_losses",
         "straight-through: the cost rewards keeping",
-        "batch, gates) + cost * gates.mean()",
-        "batch, gates) - cost * gates.mean()",
+        'reduction="mean") + cost * gates.mean()',
+        'reduction="mean") - cost * gates.mean()',
     ),
     Mutant(
         "gate_losses",
         "straight-through: the cost is one of a sum over blocks",
-        "batch, gates) + cost * gates.mean()",
-        "batch, gates) + cost * gates.sum(dim=1).mean()",
+        'reduction="mean") + cost * gates.mean()',
+        'reduction="mean") + cost * gates.sum(dim=1).mean()',
     ),
     Mutant(
         "gate_losses",
         "straight-through: the cost is divided twice",
-        "batch, gates) + cost * gates.mean()",
-        "batch, gates) + cost * gates.mean() / gates.shape[1]",
+        'reduction="mean") + cost * gates.mean()',
+        'reduction="mean") + cost * gates.mean() / gates.shape[1]',
     ),
-    Mutant("gate_losses", "straight-through: no cost", "batch, gates) + cost * gates.mean()", "batch, gates)"),
+    Mutant("gate_losses", "straight-through: no cost", 'reduction="mean") + cost * gates.mean()', 'reduction="mean")'),
     Mutant(
         "gate_losses",
         "straight-through: nothing comes back to the policy",
@@ -702,25 +701,25 @@ BLIND = (
         "controls", "the shuffle changes the cases themselves", "items = cases.items.clone()", "items = cases.items"
     ),
     Mutant(
-        "controls",
+        "lab.stand_ins",
         "the same rate is one half",
         "random_gates(rows, blocks, float(gates.mean()))",
         "random_gates(rows, blocks, 0.5)",
     ),
     Mutant(
-        "controls",
+        "lab.stand_ins",
         "full depth runs nothing",
         "torch.ones_like(gates_of(model, cases))",
         "torch.zeros_like(gates_of(model, cases))",
     ),
     Mutant(
-        "controls",
+        "lab.stand_ins",
         "sampled gates are greedy",
         "gates_of(model, cases, sample=True)",
         "gates_of(model, cases, sample=False)",
     ),
     Mutant(
-        "controls",
+        "lab.stand_ins",
         "the shuffled history is not shuffled",
         "gates_of(model, shuffled_histories(cases))",
         "gates_of(model, cases)",
@@ -822,71 +821,59 @@ BLIND = (
     Mutant("lab.watching", "another temperature", "model.policy, tau=model.tau)", "model.policy)"),
     Mutant("lab.watching", "shares of blocks for their number", "gates[here].sum(dim=1).mean()", "gates[here].mean()"),
     # --- training ---
+    Mutant("stages", "the holding epochs do not hold", "loss=difference_loss, ", ""),
     Mutant(
-        "training",
-        "the holding epochs do not hold",
-        "else difference_loss if epoch >= hold_from",
-        "else gate_loss if epoch >= hold_from",
-    ),
-    Mutant(
-        "training",
+        "stages",
         "holding begins one epoch late",
-        "else difference_loss if epoch >= hold_from",
-        "else difference_loss if epoch > hold_from",
+        "hold = min(hold_epochs, epochs",
+        "hold = min(max(0, hold_epochs - 1), epochs",
     ),
     Mutant(
-        "training",
+        "stages",
         "settling begins one epoch late",
-        "settled_loss if epoch >= settle_from",
-        "settled_loss if epoch > settle_from",
+        "settle = min(settle_epochs, epochs",
+        "settle = min(max(0, settle_epochs - 1), epochs",
     ),
     Mutant(
-        "training",
+        "stages",
         "the holding epochs are the settling ones",
-        "hold_from = settle_from - hold_epochs",
-        "hold_from = epochs - hold_epochs",
+        "replace(joint, epochs=settle, loss=settled_loss)",
+        "replace(joint, epochs=settle, loss=difference_loss)",
     ),
     Mutant(
-        "training", "epochs before the holding are candidates", "max(first_candidate, hold_from)", "first_candidate"
+        "stages", "epochs before the holding are candidates", "candidate=not (hold or settle)", "candidate=not settle"
     ),
     Mutant(
-        "training",
+        "stages",
         "the holding epochs are candidates beside the settling ones",
-        "max(first_candidate, settle_from)",
-        "max(first_candidate, hold_from)",
+        "loss=difference_loss, candidate=not settle",
+        "loss=difference_loss",
     ),
     Mutant(
-        "training",
+        "stages",
         "the best epoch may be one of the warm-up",
-        "warmup_epochs + ramp_epochs if policy_model else 0",
-        "0",
-    ),
-    Mutant("training", "another loss for the gates is not used", "else gate_loss\n", "else straight_through_loss\n"),
-    Mutant(
-        "training",
-        "what the policy reads is not a choice",
-        "readings[policy_reads](batch)",
-        "from_a_cut(batch)",
+        "Stage(warmup, next_item_loss, candidate=False)",
+        "Stage(warmup, next_item_loss)",
     ),
     Mutant(
-        "training",
-        "cut and whole window change places",
-        '{"up to a cut": from_a_cut, "the whole window": whole_window}',
-        '{"up to a cut": whole_window, "the whole window": from_a_cut}',
+        "stages",
+        "another loss for the gates is not used",
+        "- hold, gate_loss, reads",
+        "- hold, straight_through_loss, reads",
     ),
     Mutant(
-        "training",
-        "the cost is all there from the first step",
-        "cost * min(1.0, since / ramp_epochs) if ramp_epochs else cost",
-        "cost",
+        "stages", "what the policy reads is not a choice", "- hold, gate_loss, reads", "- hold, gate_loss, from_a_cut"
     ),
     Mutant(
-        "training",
+        "stages", "the cost is all there from the first step", "if self.ramp else self.cost", "if False else self.cost"
+    ),
+    Mutant(
+        "stages",
         "the cost grows beyond its size",
-        "cost * min(1.0, since / ramp_epochs)",
-        "cost * (since / ramp_epochs)",
+        "self.cost * min(1.0, epochs / self.ramp)",
+        "self.cost * (epochs / self.ramp)",
     ),
-    Mutant("training", "no warm-up", "if policy_model and epoch >= warmup_epochs:", "if policy_model:"),
+    Mutant("stages", "no warm-up", "warmup = min(warmup_epochs, epochs)", "warmup = 0"),
     Mutant(
         "training",
         "who watches changes the training",
@@ -934,7 +921,7 @@ BLIND = (
         "pass",
     ),
     Mutant("training", "two stages: the backbone stays new", "target.load_state_dict(pretrained.state_dict())", "pass"),
-    Mutant("training", "who holds is a negative number of epochs", "hold_epochs: Count = 0", "hold_epochs: int = 0"),
+    Mutant("stages", "who holds is a negative number of epochs", "hold_epochs: Count = 0", "hold_epochs: int = 0"),
     # --- blocks ---
     Mutant(
         "backbones.sasrec",
@@ -1071,8 +1058,8 @@ BLIND = (
     Mutant(
         "backbones.sasrec",
         "SASRec: no norm before the scores",
-        "return self.norm(hidden)",
-        "return hidden",
+        "F.linear(self.norm(hidden), self",
+        "F.linear(hidden, self",
     ),
     Mutant(
         "backbones.sasrec",
@@ -1122,14 +1109,14 @@ OWN = (
     Mutant(
         "softmax",
         "the correction is upside down",
-        "math.log(_num_items(model) / len(negatives))",
-        "math.log(len(negatives) / _num_items(model))",
+        "math.log((model.embedding.num_embeddings - 1) / len(negatives))",
+        "-math.log((model.embedding.num_embeddings - 1) / len(negatives))",
     ),
     Mutant(
         "softmax",
         "the correction leaves out the target, which may be drawn",
-        "math.log(_num_items(model) / len(negatives))",
-        "math.log((_num_items(model) - 1) / len(negatives))",
+        "(model.embedding.num_embeddings - 1) /",
+        "(model.embedding.num_embeddings - 2) /",
     ),
     Mutant(
         "softmax",
@@ -1138,8 +1125,18 @@ OWN = (
         "of_target.unsqueeze(1) + correction, of_drawn",
     ),
     Mutant("softmax", "the target has no bias", "(read * weight).sum(dim=1) + bias", "(read * weight).sum(dim=1)"),
-    Mutant("softmax", "no norm before the output layer", "read = model.before_output(hidden)", "read = hidden"),
-    Mutant("softmax", "all items are scored", "if batch.negatives is None:", "if True:"),
+    Mutant(
+        "softmax",
+        "no norm before the output layer",
+        "model.norm(hidden) if isinstance(model, SASRec) else hidden",
+        "hidden",
+    ),
+    Mutant(
+        "softmax",
+        "all items are scored",
+        "if isinstance(batch, WithNegatives) and batch.negatives is not None:",
+        "if False:",
+    ),
     Mutant(
         "softmax",
         "only means under a sampled softmax",
@@ -1150,31 +1147,36 @@ OWN = (
     Mutant(
         "softmax",
         "an item may be drawn twice",
-        "torch.randperm(_num_items(with_output_layer(model)))[:number]",
-        "torch.randint(_num_items(with_output_layer(model)), (min(number, _num_items(with_output_layer(model))),))",
+        "torch.randperm(num_items)[:number]",
+        "torch.randint(num_items, (min(number, num_items),))",
     ),
     Mutant(
         "softmax",
         "neighbours are drawn together",
-        "torch.randperm(_num_items(with_output_layer(model)))[:number]",
-        "torch.arange(n := _num_items(with_output_layer(model))).roll(int(torch.randint(n, ())))[:number]",
+        "torch.randperm(num_items)[:number]",
+        "torch.arange(num_items).roll(int(torch.randint(num_items, ())))[:number]",
     ),
     Mutant("softmax", "no item may be drawn", "number: Size)", "number: int)"),
     Mutant("softmax", "only a backbone itself", 'getattr(model, "backbone", model)', "model"),
     # --- splits ---
-    Mutant("windows", "rows lose the negatives of their batch", "seen, self.negatives)", "seen)"),
+    Mutant(
+        "windows",
+        "rows lose the negatives of their batch",
+        "return replace(\n            self, items",
+        "return Windows(\n            items",
+    ),
     # --- backbones ---
     Mutant(
-        "backbones.nfm",
+        "softmax",
         "NFM: the rows of the next items",
-        "F.embedding(items - 1, self.output.weight)",
-        "F.embedding(items, torch.cat([self.output.weight, self.output.weight[:1]]))",
+        "F.embedding(items - 1, model.output.weight)",
+        "F.embedding(items, torch.cat([model.output.weight, model.output.weight[:1]]))",
     ),
     Mutant(
-        "backbones.nextitnet",
+        "softmax",
         "NextItNet: no gradient for the rows of a sample",
-        "F.embedding(items, self.output_weight)",
-        "F.embedding(items, self.output_weight.detach())",
+        "F.embedding(items, model.output_weight)",
+        "F.embedding(items, model.output_weight.detach())",
     ),
     # --- policy_gradient ---
     Mutant(
@@ -1202,28 +1204,26 @@ OWN = (
     Mutant("controls", "as a SkipRec it is in training mode whatever it was", ".train(self.training)", ""),
     # --- training ---
     Mutant(
-        "training",
+        "softmax",
         "a sampled softmax in the warm-up only",
-        'if softmax == "sampled":\n                        batch',
-        'if softmax == "sampled" and epoch < warmup_epochs:\n                        batch',
+        "        return replace(stage, reads=lambda batch: stage.reads(drawn(batch)))",
+        "        return stage",
     ),
     Mutant(
-        "training",
-        "the full softmax draws, too",
-        'if softmax == "sampled":\n                        batch',
-        "if True:\n                        batch",
+        "softmax", "always 2,000 negatives", "draw_negatives(num_items, negatives)", "draw_negatives(num_items, 2000)"
     ),
     Mutant(
-        "training", "always 2,000 negatives", "draw_negatives(backbone, negatives)", "draw_negatives(backbone, 2000)"
+        "softmax",
+        "the warm-up scores all items",
+        "sampled_next_item_loss(model, drawn(batch))",
+        "stage.loss(model, batch)",
     ),
-    Mutant("training", "the warm-up scores all items", "if batch.negatives is not None:", "if False:"),
-    Mutant("training", "any name of a softmax", 'if softmax not in ("full", "sampled"):', "if False:"),
-    Mutant("training", "any number of negatives", "negatives: Size = 2000", "negatives: int = 2000"),
+    Mutant("softmax", "any number of negatives", "negatives: Size = 2000", "negatives: int = 2000"),
     Mutant(
-        "training",
+        "stages",
         "the policy learns nothing while the gates are held",
-        "else difference_loss if epoch >= hold_from",
-        "else settled_loss if epoch >= hold_from",
+        "loss=difference_loss, candidate",
+        "loss=settled_loss, candidate",
     ),
     # --- synthetic ---
     Mutant(
@@ -1299,44 +1299,39 @@ OWN = (
         "torch.cat([block(part) for part in hidden.split(CHUNK)])",
     ),
     # --- controls ---
+    Mutant("lab.random_depth", "random depths in eval mode too", "gates if self.training else None", "gates"),
     Mutant(
-        "controls",
-        "random depths in eval mode too",
-        "if self.training else self.backbone.encode(items)",
-        "if True else self.backbone.encode(items)",
-    ),
-    Mutant(
-        "controls",
+        "lab.random_depth",
         "a random depth may be none",
         "torch.randint(1, blocks + 1, (rows, 1))",
         "torch.randint(0, blocks + 1, (rows, 1))",
     ),
     Mutant(
-        "controls",
+        "lab.random_depth",
         "a random depth is never the whole",
         "torch.randint(1, blocks + 1, (rows, 1))",
         "torch.randint(1, blocks, (rows, 1))",
     ),
     Mutant(
-        "controls",
+        "lab.random_depth",
         "a random depth runs the last blocks",
         "torch.arange(blocks) < depth",
         "torch.arange(blocks - 1, -1, -1) < depth",
     ),
     Mutant(
-        "controls",
+        "lab.random_depth",
         "one depth for the whole batch",
         "torch.randint(1, blocks + 1, (rows, 1))",
         "torch.randint(1, blocks + 1, (1, 1)).expand(rows, 1)",
     ),
     Mutant(
-        "controls",
+        "lab.random_depth",
         "the share of full depth is that of others",
         "torch.rand(rows, 1) < full_share",
         "torch.rand(rows, 1) > full_share",
     ),
     Mutant(
-        "controls",
+        "lab.random_depth",
         "a share above 1 is let through",
         "full_share: Share) -> None",
         "full_share: float) -> None",

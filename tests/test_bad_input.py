@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import histories_log, random_windows, tiny_split
+from helpers import fitted, histories_log, random_windows, tiny_split
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -42,11 +42,13 @@ from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
 from skiprec_lite.claims import claim
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.gate_losses import SteeredCost, per_row
-from skiprec_lite.lab import running_products
+from skiprec_lite.lab import random_depth, running_products
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skipping import within_budget
 from skiprec_lite.skiprec import SkipRec, recommend
+from skiprec_lite.softmax import sampled
 from skiprec_lite.splits import last_n, leave_one_out, sessions, user_sequences
+from skiprec_lite.stages import Stage
 from skiprec_lite.training import fit
 from skiprec_lite.windows import Split, Windows, last_position, pad_left
 
@@ -83,8 +85,8 @@ def changed(**parts: Any) -> Windows:
 
 
 def trained(model: Any = None, given: Any = None, **settings: Any) -> object:
-    settings = {"epochs": 1, "batch_size": 8, "progress": False, **settings}
-    return fit(net() if model is None else model, SPLIT if given is None else given, **settings)
+    settings = {"epochs": 1, "batch_size": 8, **settings}
+    return fitted(net() if model is None else model, SPLIT if given is None else given, **settings)
 
 
 def table(**columns: Any) -> Interactions:
@@ -640,10 +642,18 @@ TRAINING = {
         ("two users", "0"),
     ),
     "fit: a policy that reads otherwise": (
-        lambda: trained(policy_reads="all"),
-        V,
-        ("policy_reads", "'up to a cut'", "'all'"),
+        lambda: trained(reads="all"),
+        T,
+        ("reads", "function", "'all'"),
     ),
+    "fit: a stage by name": (lambda: fit(net(), SPLIT, stages="warm-up"), T, ("stages", "stages only", "'w'")),
+    "fit: no stage": (lambda: fit(net(), SPLIT, stages=[]), V, ("stages", "at least one epoch", "0 stages")),
+    "fit: epochs and stages": (lambda: fit(net(), SPLIT, epochs=2, stages=[Stage(2)]), V, ("epochs or stages", "2")),
+    **sizes_of(named("stage", Stage), "epochs", least=0),
+    **sizes_of(named("stage", Stage, 1), "ramp", least=0),
+    **numbers_of(named("stage", Stage, 1), "cost", -1.0, NAN, wanted="at least 0"),
+    "stage: a loss by name": (lambda: Stage(1, "difference"), T, ("loss", "function", "'difference'")),
+    **sizes_of(named("sampled", sampled, [Stage(1)], 9), "negatives"),
     "fit: pretrained by name": (lambda: trained(pretrained="net"), T, ("pretrained", "backbone", "'net'")),
     "fit: pretrained of other sizes": (lambda: trained(pretrained=net(channels=8)), V, ("sizes", "8", "4")),
     "fit: a loss by name": (lambda: trained(gate_loss="difference"), T, ("gate_loss", "function", "'difference'")),
@@ -724,11 +734,11 @@ REWARDS = {
 
 CONTROLS = {
     **numbers_of(named("RandomGates", controls.RandomGates, net()), "keep_rate", 1.5, -0.1, NAN, wanted="0 ... 1"),
-    **numbers_of(named("RandomDepth", controls.RandomDepth, net()), "full_share", 1.5, NAN, wanted="0 ... 1"),
+    **numbers_of(named("RandomDepth", random_depth.RandomDepth, net()), "full_share", 1.5, NAN, wanted="0 ... 1"),
     "RandomGates: no backbone": (lambda: controls.RandomGates(4, 0.5), T, ("backbone", "NextItNet", "int 4")),
     **numbers_of(named("gates", controls.random_gates, 2, 3), "keep_rate", 2.0, -0.1, NAN, wanted="0 ... 1"),
     **sizes_of(named("gates", controls.random_gates, blocks=2, keep_rate=0.5), "rows", least=0),
-    **sizes_of(named("depths", controls.random_depths, 2, full_share=0.5), "blocks"),
+    **sizes_of(named("depths", random_depth.random_depths, 2, full_share=0.5), "blocks"),
     "pattern of no row": (
         lambda: controls.most_frequent_pattern(GATES[:0]),
         V,

@@ -15,17 +15,15 @@ from torch import Tensor
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.controls import (
-    CONTROLS,
-    DRAWS,
-    RandomDepth,
     RandomGates,
     another_users,
     most_frequent_pattern,
-    random_depths,
     random_gates,
     shuffled_histories,
 )
 from skiprec_lite.evaluation import gates_of
+from skiprec_lite.lab.random_depth import RandomDepth, random_depths
+from skiprec_lite.lab.stand_ins import CONTROLS, DRAWS
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.training import fit
 from skiprec_lite.windows import Windows, last_position

@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "skiprec_lite"
 PARTS = {
     "textbook": (
-        "gumbel", "estimators", "windows", "splits", "metrics", "evaluation", "blocks", "backbones", "training",
+        "gumbel", "estimators", "windows", "splits", "metrics", "evaluation", "blocks", "backbones", "stages",
+        "choosing", "training",
         "synthetic", "policy", "skiprec", "skipping", "gate_losses", "controls", "enumeration", "policy_gradient",
     ),
     "given": (
@@ -37,10 +38,10 @@ PARTS = {
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
-TEXTBOOK_LINES = 2_880  # to be 2,500
-TEXTBOOK_CODE = 1_640  # without docstrings, blanks and comments
+TEXTBOOK_LINES = 2_870  # to be 2,500
+TEXTBOOK_CODE = 1_680  # without docstrings, blanks and comments
 LONGEST_FILE = 230
-STILL_LONGER = {"training": 320}
+STILL_LONGER: dict[str, int] = {}
 BETWEEN_ROOMS = {
     ("plots_07b", "plots_06"), ("plots_08", "plots_06"),
     ("checks.assignment_3", "checks.lesson_01"), ("checks.lesson_02", "checks.lesson_01"),

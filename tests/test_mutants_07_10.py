@@ -4,10 +4,10 @@ from collections import Counter
 
 import mutants_04_06
 from catching import fixture_and_tests
-from mutants import source_of
+from mutants import source_of, tested_with
 from mutants_07_10 import BLIND, MUTANTS, MUTATED
 
-TEST_FILES = (*(f"test_{module.split('.')[-1]}" for module in MUTATED), "test_skiprec_gates")
+TEST_FILES = (*(f"test_{module.split('.')[-1]}" for module in MUTATED), "test_blocks", "test_skiprec_gates")
 in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = fixture_and_tests(
     MUTANTS, TEST_FILES
 )
@@ -15,7 +15,7 @@ in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches
 
 def test_there_are_enough_errors_in_each_module_and_no_two_are_the_same() -> None:
     """Nor the same as one of lessons 04 to 06."""
-    counts = Counter(m.module for m in MUTANTS)
+    counts = Counter(tested_with(m.module) for m in MUTANTS)
     assert len(BLIND) >= 200
     assert min(counts[module] for module in MUTATED) >= 8
     assert min(counts[module] for module in ("policy", "skiprec", "training", "policy_gradient")) >= 15

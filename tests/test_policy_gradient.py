@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import losses_by_loop, random_logits, random_skiprec, random_windows, tiny_split, with_given_logits
+from helpers import fitted, losses_by_loop, random_logits, random_skiprec, random_windows, tiny_split, with_given_logits
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent
 
@@ -16,7 +16,6 @@ from skiprec_lite.estimators import exact_gradient
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import block_drop_reward, log_probability, published_reward, self_critical_loss
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.training import fit
 from skiprec_lite.windows import Windows
 
 NUM_ITEMS = 11
@@ -223,9 +222,9 @@ def test_the_step_can_be_given_to_fit() -> None:
     torch.manual_seed(0)
     model = SkipRec(NextItNet(15, channels=8, dilations=(1, 2)), PolicyNetwork(15, 2, channels=8))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    history = fit(
+    history = fitted(
         model, tiny_split(), epochs=6, batch_size=8, learning_rate=0.01, warmup_epochs=1, ramp_epochs=1, cost=1.0,
-        gate_loss=self_critical_loss, progress=False,
+        gate_loss=self_critical_loss,
     )  # fmt: skip
     assert all(math.isfinite(record["loss"]) for record in history.epochs)
     assert all((tensor != before[name]).any() for name, tensor in model.state_dict().items() if "padding" not in name)

@@ -11,12 +11,14 @@ from helpers import histories_log, randomise, tiny_split
 
 from skiprec_lite import checkpoints, tables
 from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec
-from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates, another_users
+from skiprec_lite.choosing import History
+from skiprec_lite.controls import RandomGates, another_users
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
 from skiprec_lite.lab import runs
+from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.runs import Run
+from skiprec_lite.lab.stand_ins import CONTROLS
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.training import History
 
 NETWORK = {"channels": 8, "dilations": [1, 2]}
 SYNTHETIC = {"lags": [0, 2], "length": 12, "users_per_group": 20, "items_per_group": 5}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from helpers import generator, random_items, random_skiprec, randomise, tiny_split, zeros_before
+from helpers import fitted, generator, random_items, random_skiprec, randomise, tiny_split, zeros_before
 
 from skiprec_lite.backbones import SASRec
 from skiprec_lite.enumeration import all_patterns
@@ -13,7 +13,6 @@ from skiprec_lite.evaluation import gates_of, rank_cases
 from skiprec_lite.gumbel import sample_gumbel
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec, recommend
-from skiprec_lite.training import fit
 from skiprec_lite.windows import last_position
 
 NUM_ITEMS = 15
@@ -128,9 +127,9 @@ def test_it_is_trained_like_any_other(kind: str) -> None:
     encoder = "conv" if kind == "sasrec" else "gru"
     model = SkipRec(backbone.float(), PolicyNetwork(NUM_ITEMS, len(backbone.blocks), channels=8, encoder=encoder))
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    history = fit(
+    history = fitted(
         model, split, epochs=12, batch_size=8, learning_rate=0.01, warmup_epochs=6, ramp_epochs=1, cost=0.5,
-        hold_epochs=2, settle_epochs=2, progress=False,
+        hold_epochs=2, settle_epochs=2,
     )  # fmt: skip
     assert all(math.isfinite(record["loss"]) for record in history.epochs)
     assert history.epochs[5]["loss"] < 0.8 * history.epochs[0]["loss"]

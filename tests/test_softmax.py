@@ -8,19 +8,27 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import generator, random_skiprec, random_windows, randomise, tiny_split
+from helpers import fitted, generator, random_skiprec, random_windows, randomise, tiny_split
 from torch import Tensor, nn
 
-from skiprec_lite import training
+from skiprec_lite import softmax, training
 from skiprec_lite.backbones import NFM, Encoder, NextItemModel, NextItNet, Popularity, SASRec
-from skiprec_lite.controls import RandomDepth, RandomGates
+from skiprec_lite.controls import RandomGates
 from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.gate_losses import SteeredCost, difference_loss, losses_at, settled_loss, straight_through_loss
+from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.softmax import cross_entropy, draw_negatives, sampled_cross_entropy, with_output_layer
-from skiprec_lite.training import fit, next_item_loss
+from skiprec_lite.softmax import (
+    WithNegatives,
+    cross_entropy,
+    draw_negatives,
+    output_rows,
+    sampled_cross_entropy,
+    sampled_next_item_loss,
+)
+from skiprec_lite.stages import next_item_loss
 from skiprec_lite.windows import Split, Windows
 
 NUM_ITEMS = 11
@@ -63,6 +71,10 @@ def windows() -> Windows:
     return random_windows(LENGTHS, 7, NUM_ITEMS)
 
 
+def against(negatives: Tensor | None, batch: Windows | None = None) -> WithNegatives:
+    return WithNegatives(**vars(windows() if batch is None else batch), negatives=negatives)
+
+
 def shuffled_catalogue() -> Tensor:
     return 1 + torch.randperm(NUM_ITEMS, generator=generator(3))
 
@@ -95,7 +107,8 @@ def test_with_all_items_drawn_it_is_the_full_softmax_with_its_gradients(kind: st
     model, losses = made((ENCODERS | ON_A_BACKBONE)[kind]), []
     for negatives in (shuffled_catalogue(), None):
         torch.manual_seed(5)  # random gates and depths
-        losses.append(next_item_loss(model, replace(windows(), negatives=negatives)))
+        loss = next_item_loss if negatives is None else sampled_next_item_loss
+        losses.append(loss(model, against(negatives)))
     assert_same_loss(model, *losses)
 
 
@@ -105,7 +118,7 @@ def test_with_all_items_drawn_every_gate_loss_is_that_of_the_full_softmax(kind: 
     model, losses = random_skiprec(NUM_ITEMS, backbone=ENCODERS[backbone]()).train(), []
     for negatives in (shuffled_catalogue(), None):
         torch.manual_seed(5)  # the same gates, the same flip
-        losses.append(GATE_LOSSES[kind](model, replace(windows(), negatives=negatives)))
+        losses.append(GATE_LOSSES[kind](model, against(negatives)))
     assert_same_loss(model, *losses)
 
 
@@ -114,7 +127,7 @@ def test_every_gate_loss_changes_with_the_draw(kind: str) -> None:
     model, losses = random_skiprec(NUM_ITEMS).train(), []
     for negatives in (torch.tensor([1, 2, 3]), torch.tensor([1, 2, 4]), None):
         torch.manual_seed(5)
-        losses.append(GATE_LOSSES[kind](model, replace(windows(), negatives=negatives)).item())
+        losses.append(GATE_LOSSES[kind](model, against(negatives)).item())
     assert len(set(losses)) == 3
 
 
@@ -122,7 +135,7 @@ def test_the_reward_of_a_policy_gradient_is_a_rank_among_all_items() -> None:
     """Without what the sample does to the cross-entropy nothing is left of it."""
     model, rest, batch = random_skiprec(NUM_ITEMS).train(), [], windows()
     for negatives in (torch.tensor([4]), None):
-        sampled = replace(batch, negatives=negatives)
+        sampled = against(negatives, batch)
         torch.manual_seed(5)
         loss = self_critical_loss(model, sampled, 0.3, k=2)
         torch.manual_seed(5)
@@ -139,8 +152,9 @@ def test_the_reward_of_a_policy_gradient_is_a_rank_among_all_items() -> None:
 def test_the_rows_of_the_output_layer_give_the_scores_of_their_items(kind: str) -> None:
     encoder, items = made(ENCODERS[kind]), torch.tensor([3, 11, 1, 3])
     hidden, _ = states(encoder)
-    weight, bias = encoder.output_rows(items)
-    scores = encoder.before_output(hidden) @ weight.T + bias
+    weight, bias = output_rows(encoder, items)
+    read = encoder.norm(hidden) if kind == "SASRec" else hidden
+    scores = read @ weight.T + bias
     torch.testing.assert_close(scores, encoder.score(hidden)[:, items], rtol=0, atol=1e-12)
 
 
@@ -202,7 +216,7 @@ def test_the_mean_over_drawn_samples_is_the_full_sum_within_its_error() -> None:
     encoder, draws = made(ENCODERS["NextItNet"]), 1_000
     hidden, targets = states(encoder)
     full = sums(encoder, hidden, targets, torch.tensor(ALL))
-    found = torch.stack([sums(encoder, hidden, targets, draw_negatives(encoder, 4)) for _ in range(draws)])
+    found = torch.stack([sums(encoder, hidden, targets, draw_negatives(NUM_ITEMS, 4)) for _ in range(draws)])
     assert ((found.mean(dim=0) - full).abs() < 4 * found.std(dim=0) / draws**0.5).all()
 
 
@@ -231,8 +245,8 @@ def test_the_loss_falls_short_of_the_full_one_by_less_the_more_is_drawn() -> Non
 
 
 def test_different_items_are_drawn_each_as_likely_as_any_other() -> None:
-    encoder, draws, number = ENCODERS["NFM"](), 5_000, 4
-    drawn = torch.stack([draw_negatives(encoder, number) for _ in range(draws)])
+    draws, number = 5_000, 4
+    drawn = torch.stack([draw_negatives(NUM_ITEMS, number) for _ in range(draws)])
     assert drawn.shape == (draws, number)
     assert (drawn.sort(dim=1).values.diff(dim=1) > 0).all()
     chosen = torch.zeros(draws, NUM_ITEMS + 1, dtype=torch.float64).scatter(1, drawn, 1.0)
@@ -246,21 +260,13 @@ def test_different_items_are_drawn_each_as_likely_as_any_other() -> None:
 
 @pytest.mark.parametrize("number", [NUM_ITEMS, NUM_ITEMS + 1, 2_000])
 def test_a_catalogue_that_has_no_more_items_is_drawn_whole(number: int) -> None:
-    assert sorted(draw_negatives(ENCODERS["SASRec"](), number).tolist()) == list(ALL)
-
-
-def test_the_backbone_s_catalogue_is_drawn_from() -> None:
-    for make in ON_A_BACKBONE.values():
-        model = make()
-        assert with_output_layer(model) is model.backbone
-        assert sorted(draw_negatives(model, NUM_ITEMS).tolist()) == list(ALL)
+    assert sorted(draw_negatives(NUM_ITEMS, number).tolist()) == list(ALL)
 
 
 def test_rows_of_a_batch_keep_its_negatives() -> None:
-    batch = replace(windows(), negatives=torch.tensor([5, 2]))
+    batch = against(torch.tensor([5, 2]))
     assert batch.rows(slice(0, 2)).negatives.tolist() == [5, 2]
     assert batch.rows(torch.tensor([1])).negatives.tolist() == [5, 2]
-    assert windows().rows(slice(0, 2)).negatives is None
 
 
 # --- fit ---
@@ -281,7 +287,7 @@ def small_skiprec() -> SkipRec:
 
 def train(model: NextItemModel, split: Split = SPLIT, **settings: Any) -> list[float]:
     usual = {"epochs": 2, "batch_size": 64, "learning_rate": 0.01, "warmup_epochs": 1, "ramp_epochs": 0, "patience": 99}
-    return [float(record["loss"]) for record in fit(model, split, progress=False, **(usual | settings)).epochs]
+    return [float(record["loss"]) for record in fitted(model, split, **(usual | settings)).epochs]
 
 
 def same(first: nn.Module, second: nn.Module) -> bool:
@@ -294,29 +300,21 @@ def few(rows: int = 64) -> Split:
 
 def test_a_tenth_of_the_items_trains_about_as_well_as_all_of_them() -> None:
     found = {}
-    for softmax in ("full", "sampled"):
+    for name, negatives in (("full", None), ("sampled", 20)):
         model = small_net()
-        train(model, epochs=12, batch_size=32, softmax=softmax, negatives=20)
-        found[softmax] = float(ndcg_per_user(model, SPLIT.test).mean())
+        train(model, epochs=12, batch_size=32, negatives=negatives)
+        found[name] = float(ndcg_per_user(model, SPLIT.test).mean())
     chance = sum(1 / math.log2(rank + 1) for rank in range(1, 11)) / MANY
     assert found["full"] > 30 * chance
     assert found["sampled"] > 30 * chance
     assert abs(found["sampled"] - found["full"]) < 0.05
 
 
-def test_the_full_softmax_is_what_fit_does_by_itself_and_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, full = small_skiprec(), small_skiprec()
-    losses = train(plain)
-    monkeypatch.setattr(training, "draw_negatives", None)
-    assert train(full, softmax="full", negatives=3) == losses
-    assert same(plain, full)
-
-
 def test_a_default_draw_that_holds_the_whole_catalogue_trains_as_the_full_softmax_does() -> None:
     """In float64, all windows in one batch: nothing else is drawn that the draws of items could have moved."""
     full, sampled = small_net().double(), small_net().double()
     settings = {"epochs": 3, "batch_size": 1_000}
-    assert train(full, few(), **settings) == pytest.approx(train(sampled, few(), softmax="sampled", **settings))
+    assert train(full, few(), **settings) == pytest.approx(train(sampled, few(), negatives=2_000, **settings))
     for name, tensor in full.state_dict().items():
         torch.testing.assert_close(sampled.state_dict()[name], tensor, rtol=0, atol=1e-9, msg=name)
 
@@ -325,19 +323,19 @@ def test_each_step_draws_anew_in_every_stage(monkeypatch: pytest.MonkeyPatch) ->
     """Warm-up, straight-through, held and settled epochs, two steps each: no loss is without a draw."""
     drawn: list[Tensor] = []
 
-    def watched(model: NextItemModel, number: int) -> Tensor:
-        drawn.append(draw_negatives(model, number))
+    def watched(num_items: int, number: int) -> Tensor:
+        drawn.append(draw_negatives(num_items, number))
         return drawn[-1]
 
     def refuse(*_: object) -> Tensor:
         raise AssertionError("all items were scored")
 
-    monkeypatch.setattr(training, "draw_negatives", watched)
+    monkeypatch.setattr(softmax, "draw_negatives", watched)
     model = small_skiprec()
-    monkeypatch.setattr(training, "_validate", lambda *_: (torch.zeros(2), 1.0, {}))
+    monkeypatch.setattr(training, "_validate", lambda *_: (torch.zeros(2), 1.0, {"ndcg": 0.0}))
     monkeypatch.setattr(NextItNet, "score", refuse)
     settings = {"epochs": 4, "batch_size": 32, "hold_epochs": 1, "settle_epochs": 1}
-    train(model, few(), softmax="sampled", negatives=7, **settings)
+    train(model, few(), negatives=7, **settings)
     assert [len(draw) for draw in drawn] == [7] * 8
     assert len({tuple(draw.tolist()) for draw in drawn}) == 8
 
@@ -346,28 +344,25 @@ def test_the_draw_follows_the_seed() -> None:
     models = []
     for seed in (0, 0, 1):  # one batch without dropout: only the draws are left to chance
         models.append(small_net())
-        train(models[-1], few(), batch_size=1_000, softmax="sampled", negatives=5, seed=seed)
+        train(models[-1], few(), batch_size=1_000, negatives=5, seed=seed)
     assert same(models[0], models[1])
     assert not same(models[0], models[2])
 
 
 def test_a_number_of_items_that_is_drawn_changes_the_training() -> None:
-    losses = [train(small_net(), few(), softmax="sampled", negatives=number, epochs=1) for number in (5, 50)]
+    losses = [train(small_net(), few(), negatives=number, epochs=1) for number in (5, 50)]
     assert losses[0] != losses[1]
 
 
 # --- errors ---
 
 
-def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="softmax must be 'full' or 'sampled', got 'half'"):
-        train(small_net(), softmax="half")
+def test_a_draw_of_nothing_is_refused() -> None:
     for wrong in (0, -3):
-        for softmax in ("full", "sampled"):
-            with pytest.raises(ValueError, match=f"negatives must be at least 1, got {wrong}"):
-                train(small_net(), softmax=softmax, negatives=wrong)
+        with pytest.raises(ValueError, match=f"negatives must be at least 1, got {wrong}"):
+            train(small_net(), negatives=wrong)
         with pytest.raises(ValueError, match=f"number must be at least 1, got {wrong}"):
-            draw_negatives(small_net(), wrong)
+            draw_negatives(MANY, wrong)
 
 
 class OnlyScores(NextItemModel):
@@ -381,17 +376,39 @@ class OnlyScores(NextItemModel):
         return self.table[items[where]]
 
 
-class WithoutRows(NextItNet):
-    output_rows = Encoder.output_rows
+class WithoutRows(Encoder):
+    """A model with hidden states whose output layer nobody has told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(MANY + 1, 4)
+
+    def encode(self, items: Tensor) -> Tensor:
+        return self.embedding(items)
+
+    def score(self, hidden: Tensor) -> Tensor:
+        return hidden @ self.embedding.weight.T
 
 
 def test_a_model_without_hidden_states_or_output_rows_is_refused() -> None:
     train(OnlyScores(), few(), epochs=1)
     with pytest.raises(TypeError, match="a OnlyScores does not have"):
-        train(OnlyScores(), few(), softmax="sampled")
+        train(OnlyScores(), few(), negatives=9)
+    train(WithoutRows(), few(), epochs=1)
     with pytest.raises(TypeError, match="a WithoutRows scores all items or none"):
-        train(WithoutRows(MANY, channels=4, dilations=(1,)), few(), softmax="sampled")
+        train(WithoutRows(), few(), negatives=9)
     with pytest.raises(TypeError, match="a Popularity does not have"):
-        next_item_loss(Popularity(SPLIT), replace(SPLIT.train, negatives=torch.tensor([1, 2])))
-    with pytest.raises(TypeError, match="a Popularity has no hidden states"):
-        Popularity(SPLIT).hidden_at(SPLIT.train.items, SPLIT.train.scored())
+        sampled_next_item_loss(Popularity(SPLIT), against(torch.tensor([1, 2]), SPLIT.train))
+
+
+def test_a_model_of_one_s_own_can_say_what_its_output_rows_are() -> None:
+    class Own(WithoutRows):
+        pass
+
+    output_rows.register(Own, lambda model, items: (model.embedding(items), torch.zeros(len(items))))
+    model = Own()
+    hidden, targets = model.encode(SPLIT.train.items)[SPLIT.train.scored()], SPLIT.train.targets[SPLIT.train.scored()]
+    everything = torch.arange(1, MANY + 1)
+    found = sampled_cross_entropy(model, hidden, targets, everything)
+    scores = model.score(hidden).index_fill(1, torch.tensor([0]), -torch.inf)
+    torch.testing.assert_close(found, nn.functional.cross_entropy(scores, targets))

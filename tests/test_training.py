@@ -5,18 +5,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from helpers import generator, randomise, tiny_split
+from helpers import fitted, generator, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_lite import gate_losses, training
+from skiprec_lite import gate_losses
 from skiprec_lite.backbones import NFM, NextItNet, SASRec
+from skiprec_lite.choosing import Candidate, History, choose
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
 from skiprec_lite.lab import runs
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.training import Candidate, History, choose, fit, next_item_loss
+from skiprec_lite.stages import Stage, next_item_loss, skiprec_stages
+from skiprec_lite.training import fit
 from skiprec_lite.windows import Split, Windows
 
 NUM_ITEMS = 15
@@ -48,7 +50,7 @@ def skiprec(*, dropout: float = 0.1, embedding_channels: int | None = None, keep
 def train(model: NextItNet | SkipRec, split: Split = SPLIT, **settings: object) -> History:
     """A short run; what a test is about it says itself."""
     usual = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "warmup_epochs": 1, "ramp_epochs": 1, "patience": 100}
-    return fit(model, split, progress=False, **(usual | settings))
+    return fitted(model, split, **(usual | settings))
 
 
 def weights_of(model: nn.Module) -> Weights:
@@ -133,7 +135,7 @@ def test_training_equals_a_loop_in_plain_torch(settings: dict[str, float]) -> No
         torch.testing.assert_close(tensor, weights[history.chosen][name], rtol=0, atol=1e-9, msg=name)
 
 
-def test_the_loss_of_an_epoch_is_the_mean_over_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_of_an_epoch_is_the_mean_over_its_batches() -> None:
     """60 windows in batches of 40 and 20, each of which counts as much as the other."""
     found: list[tuple[int, float]] = []
 
@@ -142,8 +144,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_batches(monkeypatch: pytest.M
         found.append((len(batch), loss.item()))
         return loss
 
-    monkeypatch.setattr(training, "next_item_loss", watched)
-    history = train(net(), epochs=1, batch_size=40)
+    history = fit(net(), SPLIT, stages=[Stage(1, watched)], batch_size=40, progress=False)
     assert [rows for rows, _ in found] == [40, 20]
     assert abs(found[0][1] - found[1][1]) > 1e-3
     assert history.epochs[0]["loss"] == pytest.approx((found[0][1] + found[1][1]) / 2, rel=1e-9)
@@ -516,7 +517,7 @@ def test_ctrl_c_before_the_ramp_s_end_keeps_the_last_weights_and_says_so(epoch: 
     model = skiprec()
     history, at_that_moment = interrupted_in(model, epoch, warmup_epochs=2, ramp_epochs=2)
     assert history.stopped == "interrupted"
-    assert "ramp" in history.note
+    assert "before any epoch could be chosen" in history.note
     assert history.chosen == len(history.epochs) - 1 == epoch - 1
     assert same(weights_of(model), at_that_moment)
     assert not model.training
@@ -525,7 +526,7 @@ def test_ctrl_c_before_the_ramp_s_end_keeps_the_last_weights_and_says_so(epoch: 
 def test_a_run_that_ends_before_the_ramp_says_so() -> None:
     history = train(skiprec(), epochs=2, warmup_epochs=2, ramp_epochs=2)
     assert history.stopped == "all epochs run"
-    assert "ramp" in history.note
+    assert "before any epoch could be chosen" in history.note
     assert history.chosen == 1
 
 
@@ -547,16 +548,16 @@ def read_by_the_policy(model: SkipRec) -> list[Tensor]:
 def test_in_training_the_policy_reads_up_to_a_cut_or_all_of_the_window() -> None:
     windows = {tuple(row) for row in SPLIT.train.items.tolist()}
     weights = {}
-    for policy_reads in ("up to a cut", "the whole window"):
+    for reads in (gate_losses.from_a_cut, gate_losses.whole_window):
         model = skiprec()
         read = read_by_the_policy(model)
-        train(model, epochs=3, policy_reads=policy_reads)
+        train(model, epochs=3, reads=reads)
         rows = torch.cat(read)
         assert len(rows) == 2 * len(SPLIT.train)  # none in the warm-up
         whole = sum(tuple(row) in windows for row in rows.tolist())
-        assert whole == len(rows) if policy_reads == "the whole window" else 0 < whole < len(rows) / 2
-        weights[policy_reads] = weights_of(model)
-    assert not same(weights["up to a cut"], weights["the whole window"])
+        assert whole == len(rows) if reads is gate_losses.whole_window else 0 < whole < len(rows) / 2
+        weights[reads] = weights_of(model)
+    assert not same(weights[gate_losses.from_a_cut], weights[gate_losses.whole_window])
 
 
 # --- where to start from, and what to train on ---
@@ -645,7 +646,6 @@ def test_fresh_windows_are_asked_for_once_an_epoch_and_trained_on() -> None:
         {"learning_rate": math.nan},
         {"learning_rate": math.inf},
         {"weight_decay": -0.1},
-        {"policy_reads": "tea leaves"},
     ],
     ids=str,
 )
@@ -732,23 +732,27 @@ def test_annealing_ends_with_steps_that_change_little() -> None:
 # --- which loss in which epoch ---
 
 
-def stages(monkeypatch: pytest.MonkeyPatch, model: NextItNet | SkipRec, **settings: object) -> tuple[str, History]:
+LETTERS = {
+    next_item_loss: "f",
+    gate_losses.straight_through_loss: "g",
+    gate_losses.difference_loss: "h",
+    gate_losses.settled_loss: "s",
+}
+
+
+def seen_in_stages(model: NextItNet | SkipRec, stages: list[Stage]) -> tuple[str, History]:
     """One letter per epoch: full depth, gate loss, held or settled; each epoch is one step."""
     seen: list[str] = []
 
-    def named(letter: str, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def named(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def watched(*arguments: object) -> Tensor:
-            seen.append(letter)
+            seen.append(LETTERS[loss])
             return loss(*arguments)
 
         return watched
 
-    monkeypatch.setattr(training, "next_item_loss", named("f", training.next_item_loss))
-    monkeypatch.setattr(training, "difference_loss", named("h", training.difference_loss))
-    monkeypatch.setattr(training, "settled_loss", named("s", training.settled_loss))
-    history = train(
-        model, gate_loss=named("g", gate_losses.straight_through_loss), batch_size=1000, **({"epochs": 9} | settings)
-    )
+    watched = [dataclasses.replace(stage, loss=named(stage.loss)) for stage in stages]
+    history = fit(model, SPLIT, stages=watched, batch_size=1000, learning_rate=0.01, patience=100, progress=False)
     return "".join(seen), history
 
 
@@ -768,18 +772,31 @@ def stages(monkeypatch: pytest.MonkeyPatch, model: NextItNet | SkipRec, **settin
     ids=str,
 )
 def test_each_stage_has_its_epochs_and_only_the_last_are_candidates(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, int], letters: str, candidates: list[int]
+    settings: dict[str, int], letters: str, candidates: list[int]
 ) -> None:
-    found, history = stages(monkeypatch, skiprec(), **settings)
+    found, history = seen_in_stages(skiprec(), skiprec_stages(9, **settings))
     assert found == letters
     assert [record["epoch"] for record in history.epochs if record["candidate"]] == candidates
     assert history.chosen in (candidates or [8])
 
 
-def test_a_backbone_is_neither_held_nor_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, history = stages(monkeypatch, net(), hold_epochs=3, settle_epochs=3)
-    assert found == "f" * 9
-    assert all(record["candidate"] for record in history.epochs)
+def test_epochs_alone_are_one_stage_or_a_skiprec_s() -> None:
+    """Each epoch of a backbone is a candidate; a SkipRec has its stages; thirty epochs where nothing is said."""
+    usual = {"batch_size": 1000, "progress": False, "patience": 100}
+    history = fit(net(), SPLIT, epochs=9, **usual)
+    assert [record["candidate"] for record in history.epochs] == [True] * 9
+    history = fit(skiprec(), SPLIT, epochs=12, **usual)
+    assert ["cost" in record for record in history.epochs] == [False] * 5 + [True] * 7
+    assert [record["candidate"] for record in history.epochs] == [False] * 10 + [True] * 2
+    assert len(fit(net(), SPLIT, **usual).epochs) == 30
+
+
+def test_a_ramp_goes_on_from_stage_to_stage() -> None:
+    """Its epochs are counted from the first one with gates, and an ungated stage between them does not count."""
+    gated = Stage(2, gate_losses.straight_through_loss, gate_losses.from_a_cut, cost=0.8, ramp=4)
+    history = fit(skiprec(), SPLIT, stages=[gated, Stage(1), gated, gated], batch_size=1000, progress=False)
+    assert [record.get("cost") for record in history.epochs] == pytest.approx([0.2, 0.4, None, 0.6, 0.8, 0.8, 0.8])
+    assert [record["candidate"] for record in history.epochs] == [False, False, True, False, False, True, True]
 
 
 def test_patience_counts_from_the_first_held_epoch() -> None:

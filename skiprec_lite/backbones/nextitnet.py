@@ -69,9 +69,3 @@ class NextItNet(Backbone):
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) has a bias of -inf."""
         return F.linear(hidden, self.output_weight, torch.cat([self.padding_score, self.output_bias]))
-
-    def output_rows(
-        self, items: Int[Tensor, " chosen"]
-    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
-        """Return the output layer's weights and biases of chosen items, 1 ... num_items."""
-        return F.embedding(items, self.output_weight), self.output_bias[items - 1]

@@ -64,12 +64,6 @@ class NFM(Encoder):
         scores = self.output(hidden)
         return torch.cat([self.padding_score.expand(*scores.shape[:-1], 1), scores], dim=-1)
 
-    def output_rows(
-        self, items: Int[Tensor, " chosen"]
-    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
-        """Return the output layer's weights and biases of chosen items, 1 ... num_items."""
-        return F.embedding(items - 1, self.output.weight), self.output.bias[items - 1]
-
     def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
         """Score every item at every position: score(encode(items))."""
         return self.score(self.encode(items))

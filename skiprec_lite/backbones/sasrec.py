@@ -120,14 +120,4 @@ class SASRec(Backbone):
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items by their embedding; column 0 (padding) has a bias of -inf."""
         bias = torch.cat([self.padding_score, self.output_bias])
-        return F.linear(self.before_output(hidden), self.embedding.weight, bias)
-
-    def before_output(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where channel"]:
-        """Return what the output layer reads: the normalised hidden states."""
-        return self.norm(hidden)
-
-    def output_rows(
-        self, items: Int[Tensor, " chosen"]
-    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
-        """Return the embedding and the biases of chosen items, 1 ... num_items."""
-        return F.embedding(items, self.embedding.weight), self.output_bias[items - 1]
+        return F.linear(self.norm(hidden), self.embedding.weight, bias)

@@ -34,16 +34,6 @@ class NextItemModel(nn.Module):
         """
         raise NotImplementedError
 
-    def hidden_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "scored channel"]:
-        """Return the hidden states that `score_at` would score: what a sampled softmax starts from.
-
-        Raises:
-            TypeError: if the model has none.
-        """
-        raise TypeError(f"a {type(self).__name__} has no hidden states that a sample of items could be scored from")
-
 
 class Encoder(NextItemModel):
     """A model that reads the history into hidden states: what it scores at a position depends on these alone."""
@@ -62,22 +52,7 @@ class Encoder(NextItemModel):
         """Score all items, column 0 (padding) at -inf."""
         raise NotImplementedError
 
-    def before_output(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where channel"]:
-        """Return what the output layer reads: the hidden states themselves, unless a model says otherwise."""
-        return hidden
-
-    def output_rows(
-        self, items: Int[Tensor, " chosen"]
-    ) -> tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]:
-        """Return the output layer's weights and biases of chosen items, 1 ... num_items.
-
-        before_output(hidden) @ weights.T + biases are these items' columns of score(hidden).
-
-        Raises:
-            TypeError: if the model cannot give them.
-        """
-        raise TypeError(f"a {type(self).__name__} scores all items or none: it has no output_rows")
-
+    @validated
     def score_at(
         self,
         items: Int[Tensor, "batch time"],
@@ -85,14 +60,7 @@ class Encoder(NextItemModel):
         cut: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row."""
-        return self.score(self.hidden_at(items, where))
-
-    @validated
-    def hidden_at(
-        self, items: Int[Tensor, "batch time"], where: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "scored channel"]:
-        """Return the hidden states of the positions where `where` is True, row by row."""
-        return self.encode(items)[where]  # (batch, time, channel) -> (scored, channel)
+        return self.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
 
 
 class Backbone(Encoder):

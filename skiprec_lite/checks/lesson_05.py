@@ -15,8 +15,8 @@ from skiprec_lite.backbones import Backbone, NextItemModel, NextItNet
 from skiprec_lite.blocks import CausalConv1d, ResidualBlock
 from skiprec_lite.checks.comparing import describe, difference
 from skiprec_lite.checks.engine import Check, Trial
+from skiprec_lite.choosing import History
 from skiprec_lite.metrics import ndcg, rank_of_target
-from skiprec_lite.training import History
 from skiprec_lite.windows import Split, Windows
 
 __all__ = [
@@ -1025,7 +1025,7 @@ def _squashed(model: Any, batch: Windows) -> Tensor:
 
 
 check_next_item_loss = Check(
-    part="training.next_item_loss",
+    part="stages.next_item_loss",
     task="The cross-entropy of the next item over all items, as one number with a gradient: the mean over every scored "
     "position of the batch, `batch.scored()`. The model scores by `model.score_at(items, where)`.",
     hints=(

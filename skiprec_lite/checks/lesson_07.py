@@ -20,10 +20,10 @@ from skiprec_lite.backbones import NextItNet
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.checks.comparing import describe, difference
 from skiprec_lite.checks.engine import DRAWS, Check, Trial
+from skiprec_lite.choosing import Candidate
 from skiprec_lite.gumbel import gumbel_softmax
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec, visible
-from skiprec_lite.training import Candidate
 from skiprec_lite.windows import Windows
 
 __all__ = [
@@ -1177,7 +1177,7 @@ def _fewest(front: list[Candidate]) -> Candidate:
 
 
 check_choose = Check(
-    part="training.choose",
+    part="choosing.choose",
     task="Given a list of epochs, each with `.ndcg` (one number for each validation user) and `.blocks` (mean number "
     "kept), return one of them: of those whose mean NDCG lies within one paired standard error of the best, the one "
     "with fewest blocks.",

@@ -9,8 +9,9 @@ import pandas as pd
 
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import Backbone
-from skiprec_lite.controls import RandomDepth, RandomGates
+from skiprec_lite.controls import RandomGates
 from skiprec_lite.datasets import Interactions
+from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.runs import Outcome, Run, append_rows, commit, execute, keep_rows
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.tables import RESULTS, read_table
@@ -48,7 +49,8 @@ def chosen_run(
     if full_depth:  # a cut scores about half of the positions: half as many epochs after the warm-up are as much effort
         warmup = min(settings["warmup_epochs"], settings["epochs"])
         epochs = warmup + (settings["epochs"] - warmup) // 2
-        kept = {key: settings[key] for key in ("learning_rate", "anneal", "patience")}
+        of_all = {"learning_rate", "anneal", "patience", "softmax", "negatives"}
+        kept = {key: settings[key] for key in settings.keys() & of_all}
         return Run(name, "nextitnet", protocol, seed, backbone, {}, kept | {"epochs": epochs})
     policy = CHOSEN_POLICY | ({} if tau is None else {"tau": tau})
     return Run(name, "skiprec", protocol, seed, backbone, policy, settings)

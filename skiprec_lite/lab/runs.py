@@ -22,20 +22,25 @@ from torch import Tensor
 
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import NFM, Backbone, MarkovChain, NextItemModel, NextItNet, Popularity, SASRec
-from skiprec_lite.controls import CONTROLS, RandomDepth, RandomGates
+from skiprec_lite.choosing import History
+from skiprec_lite.controls import RandomGates
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
-from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss
+from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss, whole_window
+from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.running_products import RunningProducts, steps_since_marker
+from skiprec_lite.lab.stand_ins import CONTROLS
 from skiprec_lite.lab.watching import watch_groups
 from skiprec_lite.metrics import hit_rate, ndcg
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.softmax import sampled
 from skiprec_lite.splits import last_n, leave_one_out
+from skiprec_lite.stages import Stage, skiprec_stages
 from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.tables import read_table
-from skiprec_lite.training import History, fit
+from skiprec_lite.training import fit, start_from
 from skiprec_lite.windows import Split, Windows
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -56,16 +61,7 @@ GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
     "policy gradient": lambda: self_critical_loss,
     "policy gradient, first place": lambda: functools.partial(self_critical_loss, k=1),
 }
-_ONLY_WITH_GATES = {
-    "cost", "warmup_epochs", "ramp_epochs", "hold_epochs", "settle_epochs", "policy_reads", "gate_loss"
-}  # fmt: skip
-_NOT_SETTINGS = {
-    "seed",
-    "fresh",
-    "after_epoch",
-    "progress",
-    "num_items",
-}  # given by the run, not its dicts
+_NOT_SETTINGS = {"seed", "stages", "fresh", "after_epoch", "progress", "num_items"}  # given by the run, not its dicts
 
 
 @dataclass(frozen=True)
@@ -116,9 +112,7 @@ class Run:
             "data": _settings_of(source) - {"interactions"},
             "backbone": _settings_of(_NETWORKS[self.model]) if trained else (),
             "policy": _settings_of_the_policy(self.model),
-            "training": _settings_of(fit) - {"model", "split"} - (set() if _gated(self.model) else _ONLY_WITH_GATES)
-            if trained
-            else (),
+            "training": _settings_of_the_training(self.model) if trained else (),
         }
         if "stored" in self.training:
             known |= {"backbone": (), "policy": (), "training": ("stored", "gates")}
@@ -149,6 +143,13 @@ def _settings_of_the_policy(model: str) -> set[str]:
     if _gated(model):
         return _settings_of(PolicyNetwork) - {"num_blocks"} | {"tau"}
     return {"random gates": {"keep_rate"}, "random depth": {"full_share"}}.get(model, set())
+
+
+def _settings_of_the_training(model: str) -> set[str]:
+    """Of `fit`, of the stages, of what happens before the first of them, and of the softmax."""
+    of_gates = _settings_of(skiprec_stages) - {"reads"} | {"policy_reads"}
+    of_all = _settings_of(fit) - {"model", "split"} | {"pretrained", "softmax", "negatives"}
+    return of_all | of_gates if _gated(model) else of_all
 
 
 def _settings_of(function: Callable[..., object]) -> set[str]:
@@ -258,12 +259,13 @@ def execute(
             raise ValueError(f"run {run.name!r}: {run.training['stored']!r} has no gates to choose")
         gates = CONTROLS[settings["gates"]](model, split.test)
     elif run.model in _NETWORKS:
-        if "gate_loss" in settings:
-            settings["gate_loss"] = GATE_LOSSES[settings["gate_loss"]]()
+        if (pretrained := settings.get("pretrained")) is not None:
+            start_from(model, pretrained)
+        after_epoch = None
         if watch and isinstance(world, KnownDepth) and isinstance(model, SkipRec):
-            settings["after_epoch"] = _watcher(world, model, split.validation, groups)
+            after_epoch = _watcher(world, model, split.validation, groups)
         fresh = world.fresh if world else None
-        history = fit(model, split, seed=run.seed, progress=progress, fresh=fresh, **settings)
+        history = train(model, split, run, fresh=fresh, after_epoch=after_epoch, progress=progress)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     row: dict[str, Any] = {
@@ -290,6 +292,30 @@ def execute(
         "threads": torch.get_num_threads(), "version": version, "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     return Outcome(row, per_user, history, groups, model, trained_on(split))
+
+
+def train(model: NextItemModel, split: Split, run: Run, **more: Any) -> History:
+    """Train a model with the settings of a run; more goes to `fit`."""
+    settings = run.training
+    given = {key: settings[key] for key in settings.keys() & _settings_of(fit) - {"epochs"}}
+    return fit(model, split, seed=run.seed, stages=stages_of(run, split.num_items), **given, **more)
+
+
+def stages_of(run: Run, num_items: int) -> list[Stage]:
+    """What the training of a run minimises, for how long."""
+    settings = run.training
+    if _gated(run.model):
+        given = {key: settings[key] for key in settings.keys() & _settings_of(skiprec_stages)}
+        if "gate_loss" in given:
+            given["gate_loss"] = GATE_LOSSES[given["gate_loss"]]()
+        if settings.get("policy_reads") == "the whole window":
+            given["reads"] = whole_window
+        stages = skiprec_stages(**given)
+    else:
+        stages = [Stage(settings.get("epochs", 30))]
+    if settings.get("softmax") == "sampled":
+        stages = sampled(stages, num_items, settings.get("negatives", 2000))
+    return stages
 
 
 def _watcher(

@@ -20,8 +20,9 @@ import torch
 
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.softmax import draw_negatives
+from skiprec_lite.stages import next_item_loss
 from skiprec_lite.synthetic import users_of_known_depth
-from skiprec_lite.training import fit, next_item_loss
+from skiprec_lite.training import fit
 from skiprec_lite.windows import Windows
 
 # name: size of the catalogue, items that a step is trained against

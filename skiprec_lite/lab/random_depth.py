@@ -1,0 +1,48 @@
+"""Nets that train at random depths: the solved ones that the long runs about blind spots start from."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.promises import Count, Share, Size, validated
+
+
+class RandomDepth(NextItemModel):
+    """A backbone that trains at random depths: each row runs the first k blocks, k uniform, or else all of them.
+
+    The first blocks learn to do without the later ones, so that what a group needs lies in as few blocks as training
+    finds.
+
+    Source: the nested dropout of Rippel, Gelbart & Adams (2014), for blocks.
+    """
+
+    @validated
+    def __init__(self, backbone: Backbone, full_share: Share) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.full_share = full_share
+
+    @validated
+    def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+        """Walk to random depths in training mode, else to full depth."""
+        gates = random_depths(len(items), len(self.backbone.blocks), self.full_share)  # drawn in eval mode too
+        return self.backbone.encode(items, gates if self.training else None)
+
+    @validated
+    def score_at(
+        self,
+        items: Int[Tensor, "batch time"],
+        where: Bool[Tensor, "batch time"],
+        cut: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "scored columns"]:
+        """Score only the positions where `where` is True, row by row."""
+        return self.backbone.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
+
+
+@validated
+def random_depths(rows: Count, blocks: Size, full_share: Share) -> Float[Tensor, "row block"]:
+    """Keep the first k blocks of each row, k uniform over 1 ... blocks, or all with probability `full_share`."""
+    depth = torch.randint(1, blocks + 1, (rows, 1))
+    depth = torch.where(torch.rand(rows, 1) < full_share, blocks, depth)
+    return (torch.arange(blocks) < depth).to(torch.float32)
