@@ -31,8 +31,8 @@ PARTS = {
     "lab": ("lab",),
     "classroom": (
         "checks", "practice", "figures", "plots", "plots_gumbel", "plots_temperature", "plots_straight_through",
-        "plots_next_item", "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec", "plots_blind_spots",
-        "plots_whose_pattern", "plots_speed", "plots_beyond", "switchboard",
+        "plots_next_item", "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec", "plots_verdict",
+        "plots_blind_spots", "plots_whose_pattern", "plots_speed", "plots_beyond", "switchboard",
     ),
 }  # fmt: skip
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
@@ -44,7 +44,7 @@ LONGEST_FILE = 230
 STILL_LONGER = {"backbones": 475, "training": 313, "splits": 276, "skiprec": 256}
 ROOMS = (
     "gumbel", "temperature", "straight_through", "next_item", "protocol", "nextitnet", "depth", "skiprec",
-    "blind_spots", "whose_pattern", "speed", "beyond", "assignment_3", "assignment_4", "bug_hunt",
+    "verdict", "blind_spots", "whose_pattern", "speed", "beyond", "assignment_3", "assignment_4", "bug_hunt",
 )  # fmt: skip
 BETWEEN_ROOMS = {
     ("plots_blind_spots", "plots_depth"), ("plots_whose_pattern", "plots_depth"),

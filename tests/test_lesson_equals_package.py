@@ -117,8 +117,8 @@ GIVEN = {
 # The lesson that finishes each module.
 BUILT_BY = {
     "01": ("gumbel",), "03": ("estimators",), "04": ("splits", "metrics", "evaluation"), "06": ("blocks",),
-    "07": ("backbones", "synthetic"), "08": ("policy", "skiprec", "controls"), "10": ("gate_losses", "enumeration"),
-    "13": ("policy_gradient",),
+    "07": ("backbones", "synthetic"), "08": ("policy", "skiprec"), "09": ("controls",),
+    "10": ("gate_losses", "enumeration"), "13": ("policy_gradient",),
 }  # fmt: skip
 # What is built later than the rest of its module.
 LATER = {

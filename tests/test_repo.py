@@ -18,7 +18,7 @@ FROM_THE_GROUND_UP = (
     "metrics", "blocks", "backbones", "policy", "skiprec", "evaluation", "softmax", "gate_losses", "training",
     "policy_gradient", "enumeration", "controls", "checkpoints", "tables", "plots", "plots_gumbel", "plots_temperature",
     "plots_straight_through", "plots_next_item", "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec",
-    "plots_blind_spots", "plots_whose_pattern", "plots_speed", "plots_beyond",
+    "plots_verdict", "plots_blind_spots", "plots_whose_pattern", "plots_speed", "plots_beyond",
     "switchboard", "lab", "claims", "checks", "practice", "figures", "cli", "__main__",
 )  # fmt: skip
 
