@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 08: policy, SkipRec, joint training, controls."""
+"""Answers to the exercises of lesson 08: policy, SkipRec, joint training."""
 
 import math
 from dataclasses import replace
@@ -987,481 +987,183 @@ def compares_tensors(front):
     return max(front, key=lambda c: c.ndcg)
 
 
-# --- controls ---
-
-
-def gates_by_bernoulli(rows, blocks, keep_rate):
-    return torch.bernoulli(torch.full((rows, blocks), float(keep_rate)))
-
-
-def gates_from_numpy(rows, blocks, keep_rate):
-    drawn = np.random.default_rng(int(torch.randint(2**31, ()))).random((rows, blocks))
-    return torch.from_numpy((drawn < keep_rate).astype(np.float32))
-
-
-def gates_row_by_row(rows, blocks, keep_rate):
-    return torch.stack([(torch.rand(blocks, dtype=torch.float64) < keep_rate).double() for _ in range(rows)])
-
-
-def rate_of_skipping(rows, blocks, keep_rate):
-    return (torch.rand(rows, blocks) > keep_rate).float()
-
-
-def one_pattern(rows, blocks, keep_rate):
-    return (torch.rand(blocks) < keep_rate).float().repeat(rows, 1)
-
-
-def all_or_none(rows, blocks, keep_rate):
-    return (torch.rand(rows, 1) < keep_rate).float().repeat(1, blocks)
-
-
-def so_many_each(rows, blocks, keep_rate):
-    return (torch.rand(rows, blocks).argsort(1) < round(keep_rate * blocks)).float()
-
-
-def a_coin(rows, blocks, keep_rate):
-    return torch.randint(0, 2, (rows, blocks)).float()
-
-
-def true_or_false(rows, blocks, keep_rate):
-    return torch.rand(rows, blocks) < keep_rate
-
-
-def the_rate_itself(rows, blocks, keep_rate):
-    return torch.full((rows, blocks), float(keep_rate))
-
-
-def transposed(rows, blocks, keep_rate):
-    return (torch.rand(blocks, rows) < keep_rate).float()
-
-
-class StochasticDepth(nn.Module):
-    """The usual one; the answers below change how gates come about."""
-
-    def __init__(self, backbone, keep_rate):
-        super().__init__()
-        self.backbone, self.keep_rate = backbone, keep_rate
-
-    def score_at(self, items, where, cut=None):
-        hidden = self.backbone.encode(items, self.gates(len(items), len(self.backbone.blocks)))
-        return self.backbone.score(hidden[where])
-
-    def gates(self, rows, blocks):
-        return gates_by_bernoulli(rows, blocks, self.keep_rate if self.training else 1.0)
-
-
-class WalksItself(nn.Module):
-    def __init__(self, backbone, keep_rate):
-        super().__init__()
-        self.keep_rate = keep_rate
-        self.backbone = backbone
-
-    def score_at(self, items, where, cut=None):
-        hidden = self.backbone.embed(items)
-        for block in self.backbone.blocks:
-            out = block(hidden, items > 0)
-            if self.training:
-                keep = torch.rand(len(items), 1, 1) < self.keep_rate
-                out = torch.where(keep, out, hidden)
-            hidden = out
-        return torch.cat([self.backbone.score(hidden[row][where[row]]) for row in range(len(items))])
-
-
-class ScoresThenPicks(StochasticDepth):
-    def score_at(self, items, where, cut=None):
-        if not self.training:
-            return self.backbone(items)[where]
-        return self.backbone(items, self.gates(len(items), len(self.backbone.blocks)).double())[where]
-
-
-class RandomAlways(StochasticDepth):
-    def gates(self, rows, blocks):
-        return gates_by_bernoulli(rows, blocks, self.keep_rate)
-
-
-class RandomOnlyAtTest(StochasticDepth):
-    def gates(self, rows, blocks):
-        return gates_by_bernoulli(rows, blocks, 1.0 if self.training else self.keep_rate)
-
-
-class NeverRandom(StochasticDepth):
-    def gates(self, rows, blocks):
-        return torch.ones(rows, blocks)
-
-
-class RateInverted(StochasticDepth):
-    def gates(self, rows, blocks):
-        return gates_by_bernoulli(rows, blocks, 1 - self.keep_rate if self.training else 1.0)
-
-
-class OneForAll(StochasticDepth):
-    def gates(self, rows, blocks):
-        return super().gates(1, blocks).expand(rows, -1)
-
-
-class AllOrNone(StochasticDepth):
-    def gates(self, rows, blocks):
-        return super().gates(rows, 1).expand(-1, blocks)
-
-
-class ExpectedDepthAtTest(StochasticDepth):
-    def gates(self, rows, blocks):
-        return super().gates(rows, blocks) if self.training else torch.full((rows, blocks), self.keep_rate)
-
-
-class NothingAtTest(StochasticDepth):
-    def gates(self, rows, blocks):
-        return super().gates(rows, blocks) if self.training else torch.zeros(rows, blocks)
-
-
-class ScoresAll(StochasticDepth):
-    def score_at(self, items, where, cut=None):
-        return self.backbone(items, self.gates(len(items), len(self.backbone.blocks)))
-
-
-class NoGradient(StochasticDepth):
-    @torch.no_grad()
-    def score_at(self, items, where, cut=None):
-        return super().score_at(items, where, cut)
-
-
-class NoScoreAt(nn.Module):
-    def __init__(self, backbone, keep_rate):
-        super().__init__()
-        self.backbone, self.keep_rate = backbone, keep_rate
-
-
-def pattern_by_counting(gates):
-    counts = {}
-    for row in gates.tolist():
-        counts[tuple(row)] = counts.get(tuple(row), 0) + 1
-    return torch.tensor([max(counts, key=counts.get)] * len(gates))
-
-
-def pattern_from_numpy(gates):
-    rows, counts = np.unique(gates.numpy(), axis=0, return_counts=True)
-    return torch.from_numpy(np.tile(rows[counts.argmax()], (len(gates), 1)))
-
-
-def pattern_pairwise(gates):
-    agree = (gates[:, None] == gates[None]).all(-1).sum(1)
-    return gates[agree.argmax()].expand(gates.shape)
-
-
-def majority_of_each_block(gates):
-    return (gates.mean(0) > 0.5).float().expand_as(gates)
-
-
-def mode_of_each_block(gates):
-    return gates.mode(dim=0).values.expand_as(gates)
-
-
-def mean_of_each_block(gates):
-    return gates.mean(0).expand_as(gates)
-
-
-def rarest(gates):
-    rows, counts = gates.unique(dim=0, return_counts=True)
-    return rows[counts.argmin()].expand_as(gates)
-
-
-def a_single_row(gates):
-    rows, counts = gates.unique(dim=0, return_counts=True)
-    return rows[counts.argmax()]
-
-
-def unsorted_counts(gates):
-    return gates.unique(dim=0)[0].expand_as(gates)
-
-
-def a_tuple(gates):
-    return tuple(a_single_row(gates).tolist())
-
-
-def along_a_circle(gates, *, seed=0):
-    order = torch.randperm(len(gates), generator=torch.Generator().manual_seed(seed)).tolist()
-    out = torch.empty_like(gates)
-    for place, row in enumerate(order):
-        out[row] = gates[order[place - 1]]
-    return out
-
-
-def until_it_fits(gates, *, seed=0):
-    rng = np.random.default_rng(seed)
-    while True:
-        order = rng.permutation(len(gates))
-        if not (order == np.arange(len(gates))).any():
-            return gates[torch.from_numpy(order)]
-
-
-def one_by_one(gates, *, seed=0):
-    """Sattolo's algorithm: swap with an earlier place only."""
-    noise = torch.Generator().manual_seed(seed)
-    order = list(range(len(gates)))
-    for i in range(len(order) - 1, 0, -1):
-        j = int(torch.randint(i, (), generator=noise))
-        order[i], order[j] = order[j], order[i]
-    return gates.clone()[order]
-
-
-def some_keep_their_own(gates, *, seed=0):
-    return gates[torch.randperm(len(gates), generator=torch.Generator().manual_seed(seed))]
-
-
-def the_next_row(gates, *, seed=0):
-    return gates.roll(1, dims=0)
-
-
-def with_replacement(gates, *, seed=0):
-    noise = torch.Generator().manual_seed(seed)
-    rows = torch.arange(len(gates))
-    return gates[(rows + torch.randint(1, len(gates), (len(gates),), generator=noise)) % len(gates)]
-
-
-def another_draw_each_time(gates, *, seed=0):
-    return along_a_circle(gates, seed=int(torch.randint(1000, ())))
-
-
-def block_by_block(gates, *, seed=0):
-    return torch.stack(
-        [along_a_circle(column[:, None], seed=seed + b)[:, 0] for b, column in enumerate(gates.T)], dim=1
-    )
-
-
-def of_one_user(gates, *, seed=0):
-    return gates[:1].expand_as(gates)
-
-
-def the_order_alone(gates, *, seed=0):
-    return torch.arange(len(gates)).roll(1)
-
-
-def needs_a_seed(gates, seed):
-    return along_a_circle(gates, seed=seed + 1)
-
-
-def no_seed(gates):
-    return gates.roll(1, dims=0)
-
-
-def shuffle_row_by_row(cases, *, seed=0):
-    noise = torch.Generator().manual_seed(seed)
-    items = cases.items.clone()
-    for row, cut in zip(items, cases.cut.tolist()):
-        places = [t for t in range(cut + 1) if row[t] > 0]
-        order = torch.randperm(len(places), generator=noise)
-        row[places] = row[places][order]
-    return replace(cases, items=items)
-
-
-def shuffle_with_numpy(cases, *, seed=0):
-    rng, items = np.random.default_rng(seed), cases.items.numpy().copy()
-    for row, cut in enumerate(cases.cut.tolist()):
-        first = int((items[row] == 0).sum())
-        rng.shuffle(items[row, first : cut + 1])
-    return Windows(torch.from_numpy(items), cases.targets, cases.cut, cases.users, cases.seen)
-
-
-def shuffle_at_once(cases, *, seed=0):
-    time = torch.arange(cases.items.shape[1])
-    free = (cases.items > 0) & (time <= cases.cut[:, None])
-    noise = torch.rand(cases.items.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    first = (cases.items == 0).sum(1, keepdim=True)
-    key = torch.where(free, first + noise * (cases.cut[:, None] - first + 1), time.double())
-    key = torch.where(free, key.clamp_max(cases.cut[:, None] + 0.5), key)
-    return replace(cases, items=cases.items.gather(1, key.argsort(dim=1, stable=True)))
-
-
-def shuffle(free=lambda items, time, cut: (items > 0) & (time <= cut), one_order=False, fixed=None, replaced=False):
-    """A shuffle with a mistake in it."""
-
-    def shuffled_histories(cases, *, seed=0):
-        noise = torch.Generator().manual_seed(seed if fixed is None else fixed)
-        items, time = cases.items.clone(), torch.arange(cases.items.shape[1])
-        order_of_all = torch.rand(items.shape[1], generator=noise)
-        for row, cut in zip(items, cases.cut):
-            places = free(row, time, cut).nonzero()[:, 0]
-            key = order_of_all[places] if one_order else torch.rand(len(places), generator=noise)
-            order = torch.randint(len(places), (len(places),), generator=noise) if replaced else key.argsort()
-            row[places] = row[places][order]
-        return replace(cases, items=items)
-
-    return shuffled_histories
-
-
-def turned_round(cases, *, seed=0):
-    items = cases.items.clone()
-    shift = seed % 7
-    for row, cut in zip(items, cases.cut.tolist()):
-        first = int((row == 0).sum())
-        row[first : cut + 1] = row[first : cut + 1].roll(shift)
-    return replace(cases, items=items)
-
-
-def shuffles_users(cases, *, seed=0):
-    return replace(
-        cases, items=cases.items[torch.randperm(len(cases.items), generator=torch.Generator().manual_seed(seed))]
-    )
-
-
-def shuffles_targets_too(cases, *, seed=0):
-    found = shuffle_row_by_row(cases, seed=seed)
-    return replace(found, targets=found.targets.flip(1))
-
-
-def shuffles_the_given(cases, *, seed=0):
-    for row, cut in zip(cases.items, cases.cut.tolist()):
-        first = int((row == 0).sum())
-        row[first : cut + 1] = row[first : cut + 1][torch.randperm(cut + 1 - first)]
-    return cases
-
-
-def only_items(cases, *, seed=0):
-    return shuffle_row_by_row(cases, seed=seed).items
-
-
-def global_numbers(cases, *, seed=0):
-    return shuffle_row_by_row(cases, seed=int(torch.randint(1000, ())))
-
-
-def indexes_wrongly(cases, *, seed=0):
-    return replace(cases, items=cases.items[:, torch.randperm(999)])
-
-
 ANSWERS_SKIPREC: dict[str, list[Answer]] = {
     "policy.PolicyNetwork": [
-        right(Policy), right(UserByUser), right(ByEinsum), right(MaskByMultiplication), right(InFloat64),
-        wrong(MeanOverAll, "padding has to be left out"), wrong(MaskedMeanOverTime, "counts padding"),
-        wrong(PaddingInTheSum, "in the sum of the mean"), wrong(NoMaskInBlocks, "hand them the mask"),
-        wrong(Summed, "sum: divide"), wrong(LastOne, "last position"), wrong(KeepAndSkipSwapped, "swapped"),
-        wrong(AllKeepsFirst, "in pairs"), wrong(WithASigmoid, "sigmoid"), wrong(Probabilities, "softmax"),
-        wrong(FlatLogits, "taken apart"), wrong(OneDilation, "dilations"), wrong(BiasOnSkip, "wrong logit"),
-        wrong(BiasTwice, "twice"), wrong(BiasInHalves, "pair"), wrong(BiasAdded, "random start"),
-        wrong(NoBias, "no effect"), wrong(NoLastBias, "missing: output.bias"),
+        right(Policy),
+        right(UserByUser),
+        right(ByEinsum),
+        right(MaskByMultiplication),
+        right(InFloat64),
+        wrong(MeanOverAll, "padding has to be left out"),
+        wrong(MaskedMeanOverTime, "counts padding"),
+        wrong(PaddingInTheSum, "in the sum of the mean"),
+        wrong(NoMaskInBlocks, "hand them the mask"),
+        wrong(Summed, "sum: divide"),
+        wrong(LastOne, "last position"),
+        wrong(KeepAndSkipSwapped, "swapped"),
+        wrong(AllKeepsFirst, "in pairs"),
+        wrong(WithASigmoid, "sigmoid"),
+        wrong(Probabilities, "softmax"),
+        wrong(FlatLogits, "taken apart"),
+        wrong(OneDilation, "dilations"),
+        wrong(BiasOnSkip, "wrong logit"),
+        wrong(BiasTwice, "twice"),
+        wrong(BiasInHalves, "pair"),
+        wrong(BiasAdded, "random start"),
+        wrong(NoBias, "no effect"),
+        wrong(NoLastBias, "missing: output.bias"),
         wrong(JoinWithBias, "too many: join.bias"),
-        wrong(NotANumber, "NaN"), wrong(ListOfBlocks, "expected a tensor"), raises(WrongAxes, "size of tensor"),
+        wrong(NotANumber, "NaN"),
+        wrong(ListOfBlocks, "expected a tensor"),
+        raises(WrongAxes, "size of tensor"),
     ],
     "skiprec.visible": [
-        right(with_where), right(by_multiplication), right(row_by_row),
-        wrong(one_too_far, "past the cut"), wrong(without_the_cut, "may be read"), wrong(the_other_side, "hide"),
-        wrong(cut_along_time, "column"), wrong(cut_off, "cut off"), wrong(in_place, "changes the argument"),
-        wrong(counted_from_the_first_item, "first real item"), raises(never_none, "None"), wrong(as_floats, "whole"),
+        right(with_where),
+        right(by_multiplication),
+        right(row_by_row),
+        wrong(one_too_far, "past the cut"),
+        wrong(without_the_cut, "may be read"),
+        wrong(the_other_side, "hide"),
+        wrong(cut_along_time, "column"),
+        wrong(cut_off, "cut off"),
+        wrong(in_place, "changes the argument"),
+        wrong(counted_from_the_first_item, "first real item"),
+        raises(never_none, "None"),
+        wrong(as_floats, "whole"),
     ],
     "gate_losses.draw_cut": [
-        right(cut_by_multinomial), right(cut_in_a_loop), right(cut_by_noise),
-        wrong(cut_anywhere, "padding"), wrong(cut_always_last, "always the last"), wrong(cut_from_the_left, "padding"),
-        wrong(cut_never_last, "last position is never"), wrong(cut_past_the_end, "counted from 0"),
-        wrong(one_number_for_all, "random number of its own"), wrong(rounded, "round"),
-        wrong(cut_as_floats, "whole"), wrong(one_cut, "row has one cut"),
+        right(cut_by_multinomial),
+        right(cut_in_a_loop),
+        right(cut_by_noise),
+        wrong(cut_anywhere, "padding"),
+        wrong(cut_always_last, "always the last"),
+        wrong(cut_from_the_left, "padding"),
+        wrong(cut_never_last, "last position is never"),
+        wrong(cut_past_the_end, "counted from 0"),
+        wrong(one_number_for_all, "random number of its own"),
+        wrong(rounded, "round"),
+        wrong(cut_as_floats, "whole"),
+        wrong(one_cut, "row has one cut"),
     ],
     "gate_losses.from_a_cut": [
-        right(from_a_cut_by_hand), right(from_a_cut_in_a_loop),
-        wrong(past_still_scored, "before the cut are still scored"), wrong(cut_not_scored, "at the cut itself"),
-        wrong(future_not_scored, "other way round"), wrong(one_before_is_scored, "still scored"),
-        wrong(hides_items_too, "policy alone"), wrong(keeps_the_old_cut, "cuts are those that were given"),
-        wrong(always_the_last, "rows all have the cut"), wrong(cut_on_padding, "padding"),
-        wrong(spoils_the_batch, "changes the targets"), wrong(a_pair, "Windows"),
+        right(from_a_cut_by_hand),
+        right(from_a_cut_in_a_loop),
+        wrong(past_still_scored, "before the cut are still scored"),
+        wrong(cut_not_scored, "at the cut itself"),
+        wrong(future_not_scored, "other way round"),
+        wrong(one_before_is_scored, "still scored"),
+        wrong(hides_items_too, "policy alone"),
+        wrong(keeps_the_old_cut, "cuts are those that were given"),
+        wrong(always_the_last, "rows all have the cut"),
+        wrong(cut_on_padding, "padding"),
+        wrong(spoils_the_batch, "changes the targets"),
+        wrong(a_pair, "Windows"),
         raises(assigns, "FrozenInstanceError"),
     ],
     "gate_losses.whole_window": [
-        right(whole_by_hand), right(whole_like),
-        wrong(one_after_the_last, "width less one"), wrong(counts_real_items, "real items"),
-        wrong(only_the_last_is_scored, "all of them are scored"), wrong(the_same_batch, "those that were given"),
-        wrong(the_cut_alone, "expected Windows"), wrong(in_the_given_batch, "changes the cut"),
+        right(whole_by_hand),
+        right(whole_like),
+        wrong(one_after_the_last, "width less one"),
+        wrong(counts_real_items, "real items"),
+        wrong(only_the_last_is_scored, "all of them are scored"),
+        wrong(the_same_batch, "those that were given"),
+        wrong(the_cut_alone, "expected Windows"),
+        wrong(in_the_given_batch, "changes the cut"),
         raises(assigns_the_cut, "FrozenInstanceError"),
     ],
     "skiprec.SkipRec": [
-        right(Skip), right(PolicyFirst), right(InLogProbabilities),
-        wrong(ReadsEverything, "reads past the cut"), wrong(ReadsOneMore, "one item past the cut"),
-        wrong(ReadsOneLess, "does not read the item at the cut"), wrong(ForgetsTheCut, "hand the cut on"),
-        wrong(Inverted, "greedy gate is inverted"), wrong(InvertedWhenSampled, "sampled gate is inverted"),
-        wrong(InvertedWhenGreedy, "greedy gate is inverted"), wrong(TiesKeep, "tie"),
-        wrong(SigmoidFirst, "before the Gumbel noise"), wrong(SoftGates, "soft"),
-        wrong(NoStraightThrough, "straight-through"), wrong(TauForgotten, "is always 10"),
-        wrong(TauInTheDraw, "divided by tau"), wrong(WholeSample, "first number"),
-        wrong(GreedyInTraining, "gates are greedy"), wrong(SampledInEval, "gates are sampled"),
-        wrong(DetachedOnTheWay, "do not detach"), wrong(NoNan, "has a score, expected NaN"),
-        wrong(NanUpToTheCut, "from the cut on"), wrong(NanAfterTheCut, "has a score, expected NaN"),
-        wrong(NoneScoresAll, "without a cut"), wrong(NanByMultiplication, "NaN gradient"),
-        wrong(BackboneStopsToo, "backbone reads everything"), wrong(GatesForNothing, "no effect"),
-        wrong(InAList, "attributes of the model"), wrong(OtherNames, "no attribute"), raises(NoDecide, "decide"),
+        right(Skip),
+        right(PolicyFirst),
+        right(InLogProbabilities),
+        wrong(ReadsEverything, "reads past the cut"),
+        wrong(ReadsOneMore, "one item past the cut"),
+        wrong(ReadsOneLess, "does not read the item at the cut"),
+        wrong(ForgetsTheCut, "hand the cut on"),
+        wrong(Inverted, "greedy gate is inverted"),
+        wrong(InvertedWhenSampled, "sampled gate is inverted"),
+        wrong(InvertedWhenGreedy, "greedy gate is inverted"),
+        wrong(TiesKeep, "tie"),
+        wrong(SigmoidFirst, "before the Gumbel noise"),
+        wrong(SoftGates, "soft"),
+        wrong(NoStraightThrough, "straight-through"),
+        wrong(TauForgotten, "is always 10"),
+        wrong(TauInTheDraw, "divided by tau"),
+        wrong(WholeSample, "first number"),
+        wrong(GreedyInTraining, "gates are greedy"),
+        wrong(SampledInEval, "gates are sampled"),
+        wrong(DetachedOnTheWay, "do not detach"),
+        wrong(NoNan, "has a score, expected NaN"),
+        wrong(NanUpToTheCut, "from the cut on"),
+        wrong(NanAfterTheCut, "has a score, expected NaN"),
+        wrong(NoneScoresAll, "without a cut"),
+        wrong(NanByMultiplication, "NaN gradient"),
+        wrong(BackboneStopsToo, "backbone reads everything"),
+        wrong(GatesForNothing, "no effect"),
+        wrong(InAList, "attributes of the model"),
+        wrong(OtherNames, "no attribute"),
+        raises(NoDecide, "decide"),
         raises(WithoutSuper, "__init__"),
     ],
     "gate_losses.losses_at": [
-        right(losses_from_log_softmax), right(losses_row_by_row), right(losses_with_ignore_index),
-        wrong(mean_of_losses, "no mean"), wrong(losses_everywhere, "without a target"),
-        wrong(losses_at_items, "scored position"), wrong(losses_at_full_depth, "no effect"),
-        wrong(losses_of_inverted_gates, "inverted"), wrong(losses_of_detached_gates, "gradient reaches the gates"),
-        wrong(log_probabilities, "sign"), wrong(losses_by_time, "row by row"), wrong(losses_as_a_list, "tensor"),
+        right(losses_from_log_softmax),
+        right(losses_row_by_row),
+        right(losses_with_ignore_index),
+        wrong(mean_of_losses, "no mean"),
+        wrong(losses_everywhere, "without a target"),
+        wrong(losses_at_items, "scored position"),
+        wrong(losses_at_full_depth, "no effect"),
+        wrong(losses_of_inverted_gates, "inverted"),
+        wrong(losses_of_detached_gates, "gradient reaches the gates"),
+        wrong(log_probabilities, "sign"),
+        wrong(losses_by_time, "row by row"),
+        wrong(losses_as_a_list, "tensor"),
         raises(losses_without_gates, "argument"),
     ],
     "gate_losses.straight_through_loss": [
-        right(joint_by_score_of_gates), right(joint_in_a_loop), right(joint_in_float64), right(joint()),
+        right(joint_by_score_of_gates),
+        right(joint_in_a_loop),
+        right(joint_in_float64),
+        right(joint()),
         wrong(joint(weigh=lambda z: -z.mean()), "rewards keeping"),
-        wrong(joint(weigh=lambda z: 1 - z.mean()), "skipped blocks"), wrong(joint(weigh=torch.sum), "sum of all gates"),
-        wrong(joint(weigh=lambda z: z.sum(1).mean()), "number of blocks"), wrong(joint(torch.sum), "losses are summed"),
-        wrong(joint(weigh=lambda z: 0.0), "cost is missing"), wrong(mean_of_user_means, "user counts once"),
-        wrong(detached_in_the_loss, "detached"), wrong(detached_in_the_cost, "in the cost are detached"),
+        wrong(joint(weigh=lambda z: 1 - z.mean()), "skipped blocks"),
+        wrong(joint(weigh=torch.sum), "sum of all gates"),
+        wrong(joint(weigh=lambda z: z.sum(1).mean()), "number of blocks"),
+        wrong(joint(torch.sum), "losses are summed"),
+        wrong(joint(weigh=lambda z: 0.0), "cost is missing"),
+        wrong(mean_of_user_means, "user counts once"),
+        wrong(detached_in_the_loss, "detached"),
+        wrong(detached_in_the_cost, "in the cost are detached"),
         wrong(joint(gates=lambda m, b: m.gates(b.items, b.cut, sample=False)), "greedy"),
         wrong(joint(gates=lambda m, b: m.gates(b.items, sample=True)), "whole window"),
-        wrong(fair_coins, "model.gates"), wrong(not_reduced, "mean over all scored positions"),
-        wrong(a_number, "tensor"), wrong(nan_loss, "NaN"), raises(no_sample, "sample"),
+        wrong(fair_coins, "model.gates"),
+        wrong(not_reduced, "mean over all scored positions"),
+        wrong(a_number, "tensor"),
+        wrong(nan_loss, "NaN"),
+        raises(no_sample, "sample"),
     ],
     "gate_losses.settled_loss": [
-        right(settled_by_detaching), right(settled_by_walking),
-        wrong(settled_with_cost, "cost is still in"), wrong(settled_but_sampled, "sampled"),
+        right(settled_by_detaching),
+        right(settled_by_walking),
+        wrong(settled_with_cost, "cost is still in"),
+        wrong(settled_but_sampled, "sampled"),
         wrong(settled_with_soft_gates, "policy does not learn"),
         wrong(settled_straight_through, "policy does not learn"),
-        wrong(settled_at_full_depth, "blocks are run"), wrong(settled_reads_all, "whole window"),
-        wrong(settled_without_learning, "no gradient"), raises(no_sample, "sample"),
+        wrong(settled_at_full_depth, "blocks are run"),
+        wrong(settled_reads_all, "whole window"),
+        wrong(settled_without_learning, "no gradient"),
+        raises(no_sample, "sample"),
     ],
     "training.choose": [
-        right(choose_in_a_loop), right(choose_sorted),
-        wrong(the_best, "take the best epoch"), wrong(the_smallest, "fewest blocks of all"),
-        wrong(most_blocks, "most blocks"), wrong(not_paired, "paired difference"),
-        wrong(standard_deviation, "standard deviation"), wrong(two_errors, "two standard errors"),
-        wrong(its_blocks, "epoch itself"), wrong(its_index, "not its place"), raises(compares_tensors, "Boolean"),
+        right(choose_in_a_loop),
+        right(choose_sorted),
+        wrong(the_best, "take the best epoch"),
+        wrong(the_smallest, "fewest blocks of all"),
+        wrong(most_blocks, "most blocks"),
+        wrong(not_paired, "paired difference"),
+        wrong(standard_deviation, "standard deviation"),
+        wrong(two_errors, "two standard errors"),
+        wrong(its_blocks, "epoch itself"),
+        wrong(its_index, "not its place"),
+        raises(compares_tensors, "Boolean"),
     ],
-    "controls.random_gates": [
-        right(gates_by_bernoulli), right(gates_from_numpy), right(gates_row_by_row),
-        wrong(rate_of_skipping, "inverted"), wrong(one_pattern, "one pattern"),
-        wrong(all_or_none, "all blocks or none"),
-        wrong(so_many_each, "same number of blocks"), wrong(a_coin, "rate has no effect"), wrong(true_or_false, "bool"),
-        wrong(the_rate_itself, "neither 0 nor 1"), wrong(transposed, "shape"),
-    ],
-    "controls.RandomGates": [
-        right(StochasticDepth), right(WalksItself), right(ScoresThenPicks),
-        wrong(RandomAlways, "test time too"), wrong(RandomOnlyAtTest, "eval mode"), wrong(NeverRandom, "at random"),
-        wrong(RateInverted, "inverted"), wrong(OneForAll, "rows get the same pattern"),
-        wrong(AllOrNone, "all blocks or none"), wrong(ExpectedDepthAtTest, "keep_rate"),
-        wrong(NothingAtTest, "no block is run"), wrong(ScoresAll, "`where`"), wrong(NoGradient, "no gradient"),
-        raises(NoScoreAt, "score_at"),
-    ],
-    "controls.most_frequent_pattern": [
-        right(pattern_by_counting), right(pattern_from_numpy), right(pattern_pairwise),
-        wrong(majority_of_each_block, "of each block"), wrong(mode_of_each_block, "of each block"),
-        wrong(mean_of_each_block, "mean gate"), wrong(rarest, "rarest"), wrong(a_single_row, "every row"),
-        wrong(unsorted_counts, "first pattern in order"), wrong(a_tuple, "tensor"),
-    ],
-    "controls.another_users": [
-        right(along_a_circle), right(until_it_fits), right(one_by_one),
-        wrong(some_keep_their_own, "their own"), wrong(the_next_row, "no effect"),
-        wrong(with_replacement, "without replacement"), wrong(another_draw_each_time, "generator"),
-        wrong(block_by_block, "whole rows"), wrong(of_one_user, "handed out"),
-        wrong(the_order_alone, "gates themselves"),
-        raises(no_seed, "seed"),
-    ],
-    "controls.shuffled_histories": [
-        right(shuffle_row_by_row), right(shuffle_with_numpy), right(shuffle_at_once), right(shuffle()),
-        wrong(shuffle(lambda items, time, cut: time <= cut), "is no item"),
-        wrong(shuffle(lambda items, time, cut: items > 0), "after the cut"),
-        wrong(shuffle(lambda items, time, cut: (items > 0) & (time <= cut + 1)), "after the cut"),
-        wrong(shuffle(lambda items, time, cut: (items > 0) & (time < cut)), "item at the cut never moves"),
-        wrong(shuffle(one_order=True), "order of its own"), wrong(shuffle(fixed=1), "no effect"),
-        wrong(shuffle(replaced=True), "without replacement"), wrong(turned_round, "order of its own"),
-        wrong(shuffles_users, "zeros have moved"), wrong(shuffles_targets_too, "items are shuffled"),
-        wrong(shuffles_the_given, "changes the items"), wrong(only_items, "Windows"),
-        wrong(global_numbers, "generator"),
-        wrong(shuffle(lambda items, time, cut: time < 0), "no row has another order"), raises(indexes_wrongly, "index"),
-    ],
-}  # fmt: skip
+}

@@ -16,6 +16,7 @@ from answers_nextitnet import ANSWERS_NEXTITNET
 from answers_skiprec import ANSWERS_SKIPREC
 from answers_speed import ANSWERS_SPEED
 from answers_straight_through import ANSWERS_STRAIGHT_THROUGH
+from answers_verdict import ANSWERS_VERDICT
 from test_lesson_equals_package import LESSONS, built_in
 
 from skiprec_lite import checks, practice
@@ -24,7 +25,7 @@ from skiprec_lite.checks import CHECKS, NotPassed, Outcome, Verdict
 pytestmark = pytest.mark.usefixtures("untyped")
 ANSWERS: dict[str, list[Answer]] = (
     ANSWERS_GUMBEL | ANSWERS_STRAIGHT_THROUGH | ANSWERS_NEXT_ITEM | ANSWERS_NEXTITNET | ANSWERS_DEPTH
-    | ANSWERS_SKIPREC | ANSWERS_BLIND_SPOTS | ANSWERS_SPEED | ANSWERS_BEYOND
+    | ANSWERS_SKIPREC | ANSWERS_VERDICT | ANSWERS_BLIND_SPOTS | ANSWERS_SPEED | ANSWERS_BEYOND
 )  # fmt: skip
 CASES = [pytest.param(part, a, id=f"{part}-{i}") for part, answers in ANSWERS.items() for i, a in enumerate(answers)]
 

@@ -50,8 +50,7 @@ BETWEEN_ROOMS = {
     ("plots_blind_spots", "plots_depth"), ("plots_whose_pattern", "plots_depth"),
     ("checks.assignment_3", "checks.gumbel"), ("checks.temperature", "checks.gumbel"),
     ("checks.straight_through", "checks.gumbel"), ("checks.depth", "checks.nextitnet"),
-    ("checks.blind_spots", "checks.skiprec"), ("checks.speed", "checks.straight_through"),
-    ("checks.beyond", "checks.straight_through"),
+    ("checks.speed", "checks.straight_through"), ("checks.beyond", "checks.straight_through"),
 }  # fmt: skip
 SAME_PARTS = 27  # of those that a lesson builds, body for body; to be 45
 SAME_BODIES = 0.33  # share of functions and methods; to be 0.7

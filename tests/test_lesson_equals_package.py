@@ -24,6 +24,7 @@ from comparisons_nextitnet import COMPARISONS_NEXTITNET
 from comparisons_skiprec import COMPARISONS_SKIPREC
 from comparisons_speed import COMPARISONS_SPEED
 from comparisons_trick import COMPARISONS_TRICK
+from comparisons_verdict import COMPARISONS_VERDICT
 from helpers import generator
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -90,7 +91,7 @@ def compare(part: str, lesson: Any) -> None:
 
 COMPARISONS: dict[str, Comparison] = (
     COMPARISONS_TRICK | COMPARISONS_NEXT_ITEM | COMPARISONS_NEXTITNET | COMPARISONS_DEPTH
-    | COMPARISONS_SKIPREC | COMPARISONS_BLIND_SPOTS | COMPARISONS_SPEED | COMPARISONS_BEYOND
+    | COMPARISONS_SKIPREC | COMPARISONS_VERDICT | COMPARISONS_BLIND_SPOTS | COMPARISONS_SPEED | COMPARISONS_BEYOND
 )  # fmt: skip
 
 

@@ -15,5 +15,6 @@ from skiprec_lite.checks.speed import *
 from skiprec_lite.checks.straight_through import *
 from skiprec_lite.checks.students import seed_of as seed_of
 from skiprec_lite.checks.temperature import *
+from skiprec_lite.checks.verdict import *
 
 CHECKS: dict[str, Check] = {check.part: check for check in [*globals().values()] if isinstance(check, Check)}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skiprec_lite.backbones import NextItNet, in_eval_mode
 from skiprec_lite.checks.comparing import describe, difference
 from skiprec_lite.checks.engine import Check, Trial
-from skiprec_lite.checks.skiprec import (
+from skiprec_lite.checks.models import (
     BLOCKS,
     a_backbone,
     a_skiprec,
