@@ -12,7 +12,7 @@ from skiprec_lite.promises import Share, Size, validated
 
 
 class CausalConv1d(nn.Module):
-    """Dilated convolution over time that reads only the present and the past. Built in lesson 05.
+    """Dilated convolution over time that reads only the present and the past. Built in lesson 06.
 
     y[t] = bias + sum over j of W_j x[t - j * dilation], with x = 0 before the start. The weight has nn.Conv1d's
     layout, (channels, channels, kernel_size); its last tap is the present.
@@ -46,7 +46,7 @@ class CausalConv1d(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """hidden + scale * branch(hidden), branch = two causal convolutions (dilations d and 2d). Built in lesson 05.
+    """hidden + scale * branch(hidden), branch = two causal convolutions (dilations d and 2d). Built in lesson 06.
 
     Each convolution is followed by LayerNorm over the channels and a ReLU. With rezero=True, scale is one
     learnable number that starts at 0, so that the block starts as the identity; else it is 1.
@@ -86,7 +86,7 @@ class ResidualBlock(nn.Module):
 
 @validated
 def receptive_field(dilations: Sequence[int], kernel_size: Size = 3) -> int:
-    """How many positions one output of a stack of residual blocks can read, itself included. Built in lesson 05.
+    """How many positions one output of a stack of residual blocks can read, itself included. Built in lesson 06.
 
     A block of dilation d holds convolutions of dilations d and 2d, so it adds (kernel_size - 1) * 3d.
     """

@@ -1,4 +1,4 @@
-"""What happened in a training, and which of its epochs is kept. Built in lessons 05 and 07."""
+"""What happened in a training, and which of its epochs is kept. Built in lessons 06 and 08."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from skiprec_lite.metrics import Estimate, paired_difference
 
 @dataclass
 class History:
-    """What happened in a training run. Built in lessons 05 and 07.
+    """What happened in a training run. Built in lessons 06 and 08.
 
     Attributes:
         epochs: one dict per epoch: epoch, loss, ndcg (validation NDCG@10, greedy gates), and for a SkipRec also
@@ -46,7 +46,7 @@ def best_of(candidates: list[Candidate]) -> Candidate:
 
 
 def choose(front: list[Candidate]) -> Candidate:
-    """Among those within one paired standard error of the best NDCG, the one with fewest blocks. Built in lesson 07."""
+    """Among those within one paired standard error of the best NDCG, the one with fewest blocks. Built in lesson 08."""
     best = best_of(front)
     as_good = []
     for candidate in front:

@@ -28,7 +28,7 @@ class RandomGates(NextItemModel):
     """A backbone whose blocks are kept at random while it trains, and all kept after: a relative of stochastic depth.
 
     Each row keeps each block with probability `keep_rate`. A policy that helps must do better than this. Built in
-    lesson 07.
+    lesson 09.
 
     Source: after Huang et al. (2016), "Deep networks with stochastic depth" (there a block is dropped for a whole
     batch, deeper ones more often, and at test each block's output is multiplied by its rate; here each row has gates
@@ -70,13 +70,13 @@ class RandomGates(NextItemModel):
 
 @validated
 def random_gates(rows: Count, blocks: Count, keep_rate: Share) -> Float[Tensor, "row block"]:
-    """Keep each block of each row with the same probability. Built in lesson 07."""
+    """Keep each block of each row with the same probability. Built in lesson 09."""
     return (torch.rand(rows, blocks) < keep_rate).float()
 
 
 @validated
 def most_frequent_pattern(gates: Annotated[Num[Tensor, "row block"], _check_some_row]) -> Num[Tensor, "row block"]:
-    """Give every row the pattern that most rows have. Built in lesson 07."""
+    """Give every row the pattern that most rows have. Built in lesson 09."""
     patterns, counts = gates.unique(dim=0, return_counts=True)
     return patterns[counts.argmax()].expand_as(gates).clone()
 
@@ -85,7 +85,7 @@ def most_frequent_pattern(gates: Annotated[Num[Tensor, "row block"], _check_some
 def another_users(
     gates: Annotated[Num[Tensor, "row block"], _check_two_rows], *, seed: Seed = 0
 ) -> Num[Tensor, "row block"]:
-    """Give every row the gates of another row, drawn without replacement, nobody their own. Built in lesson 07."""
+    """Give every row the gates of another row, drawn without replacement, nobody their own. Built in lesson 09."""
     circle = torch.randperm(len(gates), generator=torch.Generator().manual_seed(seed))
     other = torch.empty_like(circle)
     other[circle] = circle.roll(1)  # everybody takes those of the one before
@@ -94,7 +94,7 @@ def another_users(
 
 @validated
 def shuffled_histories(cases: Windows, *, seed: Seed = 0) -> Windows:
-    """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 07."""
+    """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 09."""
     generator = torch.Generator().manual_seed(seed)
     time = cases.items.shape[1]
     free = (cases.items > 0) & (torch.arange(time) <= cases.cut.unsqueeze(1))

@@ -18,7 +18,7 @@ Few = Annotated[int, partial(check_whole, least=1, most=12)]  # 4,096 patterns a
 
 @validated
 def all_patterns(blocks: Few) -> Float[Tensor, "pattern block"]:
-    """List all 2^blocks rows of gates, from none kept to all kept. Built in lesson 07."""
+    """List all 2^blocks rows of gates, from none kept to all kept. Built in lesson 10."""
     bits = torch.arange(2**blocks).unsqueeze(1) >> torch.arange(blocks - 1, -1, -1)
     return (bits & 1).to(torch.float32)
 
@@ -28,7 +28,7 @@ def all_patterns(blocks: Few) -> Float[Tensor, "pattern block"]:
 def pattern_losses(
     backbone: Backbone, cases: Windows, patterns: Float[Tensor, "pattern block"]
 ) -> Float[Tensor, "pattern row"]:
-    """Each row's mean loss under each pattern, in eval mode. Built in lesson 07."""
+    """Each row's mean loss under each pattern, in eval mode. Built in lesson 10."""
     with in_eval_mode(backbone):
         return torch.stack([per_row(losses_at(backbone, cases, row.expand(len(cases), -1)), cases) for row in patterns])
 
@@ -38,7 +38,7 @@ def gate_slopes(backbone: Backbone, cases: Windows, gates: Float[Tensor, "row bl
     """Slope dL/dg of each row's own mean loss at its gates: all that straight-through sees of a block.
 
     In eval mode. For a ReZero block the slopes of those who keep it sum to scale * dL/dscale, exactly, since
-    dL/dg = scale * <dL/dhidden, branch>: once the backbone has settled they cancel. Built in lesson 07.
+    dL/dg = scale * <dL/dhidden, branch>: once the backbone has settled they cancel. Built in lesson 10.
     """
     leaf = gates.detach().clone().requires_grad_()
     with in_eval_mode(backbone):
@@ -54,7 +54,7 @@ def gate_differences(
 ) -> Float[Tensor, "row block"]:
     """What each block is worth: L(block kept) - L(block skipped) of each row, its other gates as they are.
 
-    In eval mode; below 0 where the block helps. Built in lesson 07.
+    In eval mode; below 0 where the block helps. Built in lesson 10.
     """
     with in_eval_mode(backbone):
         here = per_row(losses_at(backbone, cases, gates), cases)

@@ -22,7 +22,7 @@ GateLoss = Callable[[SkipRec, Windows, float], Tensor]
 
 
 def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
-    """Draw a cut for each row, uniform over its real positions. Built in lesson 07."""
+    """Draw a cut for each row, uniform over its real positions. Built in lesson 08."""
     real = (items > 0).sum(dim=1)
     first = items.shape[1] - real  # padding stands on the left
     return first + (torch.rand(len(items)) * real).long().clamp_max(real - 1)
@@ -31,7 +31,7 @@ def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
 def from_a_cut(batch: Windows) -> Windows:
     """Draw a cut for each row and score only the positions from it on: there the policy has read nothing to predict.
 
-    Built in lesson 07.
+    Built in lesson 08.
     """
     cut = draw_cut(batch.items)
     before = torch.arange(batch.items.shape[1]) < cut.unsqueeze(1)
@@ -44,7 +44,7 @@ def whole_window(batch: Windows) -> Windows:
 
 
 def straight_through_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
-    """Cross-entropy under sampled straight-through gates, plus cost * (mean gate). Built in lesson 07.
+    """Cross-entropy under sampled straight-through gates, plus cost * (mean gate). Built in lesson 08.
 
     Source: Chen et al. (2021), "Joint training"; the cost is this course's.
     """
@@ -55,7 +55,7 @@ def straight_through_loss(model: SkipRec, batch: Windows, cost: float) -> Float[
 def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
     """Cross-entropy under the policy's greedy gates: the backbone learns, the policy does not.
 
-    Gates without a gradient need no output of a skipped block: here training skips too. Built in lesson 07.
+    Gates without a gradient need no output of a skipped block: here training skips too. Built in lesson 08.
     """
     with torch.no_grad():
         gates = model.gates(batch.items, batch.cut, sample=False)
@@ -66,7 +66,7 @@ def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, "
 def difference_loss(
     model: SkipRec, batch: Windows, cost: float, *, exact: bool = False, pull: float = 0.01
 ) -> Float[Tensor, ""]:
-    """Train the backbone under sampled gates, and the policy by what flipping a gate does. Built in lesson 07.
+    """Train the backbone under sampled gates, and the policy by what flipping a gate does. Built in lesson 10.
 
     One random gate k of each user is flipped; d = L|z_k=1 - L|z_k=0 is that user's own loss with and without the
     block, the other gates as sampled. The logit a_k (keep minus skip) gets the gradient (d + cost / blocks) / 4:
@@ -111,7 +111,7 @@ Tolerance = Annotated[float, _check_tolerance]
 
 
 class SteeredCost:
-    """A cost that looks after itself: raised while skipping is harmless, cut when it is not. Built in lesson 07.
+    """A cost that looks after itself: raised while skipping is harmless, cut when it is not. Built in lesson 10.
 
     Straight-through with a cost of its own, which starts at the given one. At each step the loss under sampled gates
     is compared with full depth's on the same batch: while it is less than `tolerance` above, the cost grows by

@@ -13,7 +13,7 @@ from skiprec_lite.promises import Size, like, validated
 
 
 class PolicyNetwork(nn.Module):
-    """User sequence -> logits to keep or to skip each block. Built in lesson 07, with a GRU in lesson 10.
+    """User sequence -> logits to keep or to skip each block. Built in lesson 08, with a GRU in lesson 13.
 
     Embed -> residual blocks -> mean over real positions -> linear layer; or embed -> GRU -> its state after the
     last real item -> linear layer.

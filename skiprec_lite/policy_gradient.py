@@ -18,7 +18,7 @@ def block_drop_reward(
 ) -> Float[Tensor, "*where"]:
     """A hit earns 1 - used^2, a miss costs a constant: the fewer blocks, the more a hit is worth.
 
-    Built in lesson 10.
+    Built in lesson 13.
 
     Args:
         hit: whether the true item was among the first ones.
@@ -36,7 +36,7 @@ def published_reward(
 ) -> Float[Tensor, "*where"]:
     """The reward in the authors' code, 1 - gamma (1 - used)^2: it *falls* with skipping. A miss costs gamma.
 
-    Built in lesson 10.
+    Built in lesson 13.
     """
     return torch.where(hit, 1 - gamma * (1 - used).square(), -gamma)
 
@@ -45,7 +45,7 @@ def published_reward(
 def log_probability(
     logits: Float[Tensor, "batch block 2"], gates: Float[Tensor, "batch block"]
 ) -> Float[Tensor, " batch"]:
-    """Log-probability of each row's gates under independent choices. Built in lesson 10."""
+    """Log-probability of each row's gates under independent choices. Built in lesson 13."""
     log_pi = F.log_softmax(logits, dim=-1)  # (batch, block, keep / skip)
     return (gates * log_pi[..., 0] + (1 - gates) * log_pi[..., 1]).sum(dim=1)
 
@@ -61,7 +61,7 @@ def self_critical_loss(
     `k`, scored without dropout; a row's reward is the mean over its scored positions. `miss` sets what skipping may
     cost: a hit at full depth stands miss above a miss, one without any block 1 + miss. Fits
     `fit(..., gate_loss=self_critical_loss)`, where `cost` is the weight of the policy's part; Adam divides it out
-    again, since nothing else moves the policy. Built in lesson 10.
+    again, since nothing else moves the policy. Built in lesson 13.
 
     A sampled softmax shortens the cross-entropy only: a hit is a rank among all items, and the reward scores them all,
     (scored, num_items + 1) numbers at once, without a gradient.

@@ -39,7 +39,7 @@ def lesson_path(name: str) -> Path:
     """The notebook of a lesson that has exercises.
 
     Args:
-        name: its number or the beginning of its file name: "02", "07_what".
+        name: its number or the beginning of its file name: "02", "10_blind".
 
     Raises:
         FileNotFoundError: if the lessons are not beside the package (a clone of the repository has them).

@@ -19,7 +19,7 @@ WithGates = Annotated[
 KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
 
 
-CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 09)
+CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 12)
 
 
 @validated
@@ -29,7 +29,7 @@ def encode_kept(
     """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
 
     Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included; a gate that is
-    neither 0 nor 1 is an error. Built in lesson 09.
+    neither 0 nor 1 is an error. Built in lesson 12.
     """
     backbone.check_input(items, gates)
     keep = gates.bool()
@@ -52,7 +52,7 @@ def encode_kept(
 def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
     """Greedy gates with at most k blocks a user: of those that the policy would keep, the k it is surest of.
 
-    Sure means a large gap between the keep and the skip logit. Built in lesson 09.
+    Sure means a large gap between the keep and the skip logit. Built in lesson 12.
 
     Args:
         logits: (keep, skip) of each block.
@@ -66,7 +66,7 @@ def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
 @torch.no_grad()
 @validated
 def inference_seconds(model: WithGates, items: Int[Tensor, "batch time"], *, repeats: Size = 9) -> dict[str, float]:
-    """Measure the next-item scores of one batch: all blocks run, and only the kept ones. Built in lesson 09.
+    """Measure the next-item scores of one batch: all blocks run, and only the kept ones. Built in lesson 12.
 
     The two are timed in turn, so that a machine whose speed drifts treats them alike; the policy's own time counts
     for the second.

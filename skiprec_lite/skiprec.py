@@ -26,7 +26,7 @@ class SkipRec(NextItemModel):
     """User-adaptive depth: the policy's gates decide which residual blocks of the backbone a user runs.
 
     Gates are sampled (straight-through Gumbel-Softmax) in training mode and greedy in eval mode; the published
-    code samples them in both. Built in lesson 07.
+    code samples them in both. Built in lesson 08.
 
     Args:
         backbone: a model with `embed`, `blocks`, `score` and `encode`.

@@ -18,7 +18,7 @@ from skiprec_lite.windows import Windows
 
 @validated
 def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
-    """Cross-entropy over all items, mean over every scored position of the batch. Built in lesson 05.
+    """Cross-entropy over all items, mean over every scored position of the batch. Built in lesson 06.
 
     Source: Yuan et al. (2019), with the full softmax.
     """
@@ -28,7 +28,7 @@ def next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True)
 class Stage:
-    """Some epochs that minimise the same thing. Built in lesson 07.
+    """Some epochs that minimise the same thing. Built in lesson 08.
 
     Attributes:
         epochs: so many; 0 leaves the stage out.
@@ -88,7 +88,7 @@ def skiprec_stages(
     gate_loss: GateLoss = straight_through_loss,
     reads: Callable[[Windows], Windows] = from_a_cut,
 ) -> list[Stage]:
-    """Warm-up, joint training, holding and settling: the stages of a SkipRec. Built in lesson 07.
+    """Warm-up, joint training, holding and settling: the stages of a SkipRec. Built in lesson 08.
 
     Args:
         epochs: of all stages together; where they are too few the warm-up goes first, then settling, then holding.

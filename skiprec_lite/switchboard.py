@@ -1,4 +1,4 @@
-"""The switchboard of lesson 08: switch one user's blocks on and off by hand, and watch the ranking change."""
+"""The switchboard of lesson 11: switch one user's blocks on and off by hand, and watch the ranking change."""
 
 import functools
 import html

@@ -21,7 +21,7 @@ from skiprec_lite.windows import Split, Windows
 
 @dataclass(frozen=True)
 class KnownDepth:
-    """Groups of synthetic users, each with its own lag and its own rule. Built in lesson 06.
+    """Groups of synthetic users, each with its own lag and its own rule. Built in lesson 07.
 
     Attributes:
         lags: how many steps back the item stands that decides the next one, a number per group (0 = the present item).
@@ -109,7 +109,7 @@ def draw_sequences(
     noise: Share,
     shared_items: bool,
 ) -> np.ndarray:
-    """Draw users whose next item follows their group's rule from the item `lag` steps back. Built in lesson 06.
+    """Draw users whose next item follows their group's rule from the item `lag` steps back. Built in lesson 07.
 
     Args:
         rng: source of randomness.
@@ -153,7 +153,7 @@ def users_of_known_depth(
     test_users_per_group: Size | None = None,
     seed: Seed = 0,
 ) -> KnownDepth:
-    """Groups of users whose next item is a fixed function of the item `lag` steps back. Built in lesson 06.
+    """Groups of users whose next item is a fixed function of the item `lag` steps back. Built in lesson 07.
 
     A backbone whose blocks all have dilation 1 needs ceil(lag / 6) of them for a lag: each adds 6 steps of reach.
 

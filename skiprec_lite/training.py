@@ -41,7 +41,7 @@ def fit(
 
     Every position of a window is a prediction (one pass trains T of them). Of the epochs that may be chosen, those
     within one paired standard error of the best validation NDCG@10 are as good as the best, and the one with fewest
-    blocks is kept. Ctrl-C stops the training and keeps the choice made so far. Built in lessons 05 and 07.
+    blocks is kept. Ctrl-C stops the training and keeps the choice made so far. Built in lessons 06 and 08.
 
     Args:
         model: a backbone, an NFM or a SkipRec.
@@ -115,7 +115,7 @@ def fit(
 
 @validated
 def start_from(model: NextItemModel, pretrained: Backbone) -> None:
-    """Two-stage training: copy a trained backbone into a backbone or a SkipRec of the same sizes. Built in lesson 07.
+    """Two-stage training: copy a trained backbone into a backbone or a SkipRec of the same sizes. Built in lesson 08.
 
     A policy whose embedding has the backbone's width gets a copy of that too.
 

@@ -1,4 +1,4 @@
-"""The switchboard of lesson 08 in JupyterLab and a real browser: click a block, and the list changes.
+"""The switchboard of lesson 11 in JupyterLab and a real browser: click a block, and the list changes.
 
 Not collected by pytest: it needs Chromium, and minutes on a slow machine. Run it by hand, from the repository:
 `python tests/browser_switchboard.py [FOLDER]`; before.png and after.png go to FOLDER, if one is named.
@@ -18,7 +18,7 @@ from typing import Any
 
 import websocket  # comes with JupyterLab
 
-LESSON = Path(__file__).resolve().parent.parent / "notebooks" / "08_whose_pattern.ipynb"
+LESSON = Path(__file__).resolve().parent.parent / "notebooks" / "11_whose_pattern.ipynb"
 PATIENCE = 600.0  # seconds for a whole run of the lesson
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 from answers import Answer
-from answers_01_02 import ANSWERS_01_02
-from answers_03 import ANSWERS_03
-from answers_04 import ANSWERS_04
-from answers_05 import ANSWERS_05
-from answers_06 import ANSWERS_06
-from answers_07 import ANSWERS_07
-from answers_07b import ANSWERS_07B
-from answers_09 import ANSWERS_09
-from answers_10 import ANSWERS_10
+from answers_beyond import ANSWERS_BEYOND
+from answers_blind_spots import ANSWERS_BLIND_SPOTS
+from answers_depth import ANSWERS_DEPTH
+from answers_gumbel import ANSWERS_GUMBEL
+from answers_next_item import ANSWERS_NEXT_ITEM
+from answers_nextitnet import ANSWERS_NEXTITNET
+from answers_skiprec import ANSWERS_SKIPREC
+from answers_speed import ANSWERS_SPEED
+from answers_straight_through import ANSWERS_STRAIGHT_THROUGH
+from answers_verdict import ANSWERS_VERDICT
 from test_lesson_equals_package import LESSONS, built_in
 
 from skiprec_lite import checks, practice
@@ -23,8 +24,8 @@ from skiprec_lite.checks import CHECKS, NotPassed, Outcome, Verdict
 
 pytestmark = pytest.mark.usefixtures("untyped")
 ANSWERS: dict[str, list[Answer]] = (
-    ANSWERS_01_02 | ANSWERS_03 | ANSWERS_04 | ANSWERS_05 | ANSWERS_06
-    | ANSWERS_07 | ANSWERS_07B | ANSWERS_09 | ANSWERS_10
+    ANSWERS_GUMBEL | ANSWERS_STRAIGHT_THROUGH | ANSWERS_NEXT_ITEM | ANSWERS_NEXTITNET | ANSWERS_DEPTH
+    | ANSWERS_SKIPREC | ANSWERS_VERDICT | ANSWERS_BLIND_SPOTS | ANSWERS_SPEED | ANSWERS_BEYOND
 )  # fmt: skip
 CASES = [pytest.param(part, a, id=f"{part}-{i}") for part, answers in ANSWERS.items() for i, a in enumerate(answers)]
 

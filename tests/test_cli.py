@@ -281,8 +281,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         ((), "skiprec_in_an_hour"),
         (("hour",), "skiprec_in_an_hour"),
         (("2",), "02_temperature"),
-        (("07",), "07_skiprec"),
-        (("07_what",), "07_what_it_cannot_see"),
+        (("08",), "08_skiprec"),
+        (("10_bl",), "10_blind_spots"),
         (("notebooks/03_straight_through.ipynb",), "03_straight_through"),
     ],
 )

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from comparing import Comparison, same_module
-from comparisons_01_03 import COMPARISONS_01_03
-from comparisons_04 import COMPARISONS_04
-from comparisons_05 import COMPARISONS_05
-from comparisons_06 import COMPARISONS_06
-from comparisons_07 import COMPARISONS_07
-from comparisons_07b import COMPARISONS_07B
-from comparisons_08 import COMPARISONS_08
-from comparisons_09 import COMPARISONS_09
-from comparisons_10 import COMPARISONS_10
+from comparisons_beyond import COMPARISONS_BEYOND
+from comparisons_blind_spots import COMPARISONS_BLIND_SPOTS
+from comparisons_depth import COMPARISONS_DEPTH
+from comparisons_next_item import COMPARISONS_NEXT_ITEM
+from comparisons_nextitnet import COMPARISONS_NEXTITNET
+from comparisons_skiprec import COMPARISONS_SKIPREC
+from comparisons_speed import COMPARISONS_SPEED
+from comparisons_trick import COMPARISONS_TRICK
+from comparisons_verdict import COMPARISONS_VERDICT
 from helpers import generator
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -91,8 +91,8 @@ def compare(part: str, lesson: Any) -> None:
 
 
 COMPARISONS: dict[str, Comparison] = (
-    COMPARISONS_01_03 | COMPARISONS_04 | COMPARISONS_05 | COMPARISONS_06
-    | COMPARISONS_07 | COMPARISONS_07B | COMPARISONS_08 | COMPARISONS_09 | COMPARISONS_10
+    COMPARISONS_TRICK | COMPARISONS_NEXT_ITEM | COMPARISONS_NEXTITNET | COMPARISONS_DEPTH
+    | COMPARISONS_SKIPREC | COMPARISONS_VERDICT | COMPARISONS_BLIND_SPOTS | COMPARISONS_SPEED | COMPARISONS_BEYOND
 )  # fmt: skip
 
 
@@ -114,20 +114,16 @@ GIVEN = {
     "windows.Windows", "windows.Split", "metrics.Estimate", "synthetic.KnownDepth",
     "backbones.NextItemModel", "backbones.Encoder",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of",
-    "windows.last_position", "skiprec.recommend", "controls.random_depths", "controls.RandomDepth",
-    "gumbel.check_logits", "windows.check_windows",
+    "windows.last_position", "skiprec.recommend", "gumbel.check_logits", "windows.check_windows",
 }  # fmt: skip
 # The lesson that finishes each module.
 BUILT_BY = {
-    "01": ("gumbel",), "03": ("estimators",), "04": ("windows", "splits", "metrics", "evaluation"), "05": ("blocks",),
-    "06": ("backbones", "synthetic"), "07": ("policy", "skiprec", "gate_losses", "controls", "enumeration"),
-    "09": ("skipping",), "10": ("policy_gradient",),
+    "01": ("gumbel",), "03": ("estimators",), "04": ("windows", "splits", "metrics", "evaluation"), "06": ("blocks",),
+    "07": ("backbones", "synthetic"), "08": ("policy", "skiprec"), "09": ("controls",),
+    "10": ("gate_losses", "enumeration"), "12": ("skipping",), "13": ("policy_gradient",),
 }  # fmt: skip
 # What is built later than the rest of its module.
-LATER = {
-    "backbones.AttentionBlock": "10",
-    "backbones.SASRec": "10",
-}
+LATER = {"backbones.AttentionBlock": "13", "backbones.SASRec": "13"}
 
 
 def built_by(lesson: str) -> set[str]:
@@ -281,6 +277,6 @@ def test_modules_are_compared_with_copied_weights(tmp_path: Path) -> None:
     imports = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F"
     for right, wrong in [("", ""), (" * self.dilation, 0", ", 2"), ("self.bias, ", "None, "), ("weight", "weights")]:
         cell = ("builds:blocks.CausalConv1d", CONVOLUTION.replace(right, wrong) if right else CONVOLUTION)
-        ((part, lesson),) = built_in(write_lesson(tmp_path / "05_made_up.ipynb", imports, cell))
+        ((part, lesson),) = built_in(write_lesson(tmp_path / "06_made_up.ipynb", imports, cell))
         with pytest.raises((AssertionError, RuntimeError)) if right else contextlib.nullcontext():
             comparison(lesson, in_package(part))

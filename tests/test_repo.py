@@ -17,9 +17,10 @@ FROM_THE_GROUND_UP = (
     "inputs", "promises", "gumbel", "estimators", "movielens", "downloads", "datasets", "windows", "splits",
     "synthetic", "metrics", "choosing", "blocks", "backbones", "policy", "skipping", "skiprec", "evaluation",
     "softmax", "gate_losses", "stages", "training", "policy_gradient", "enumeration", "controls", "checkpoints",
-    "tables", "plots", "plots_01", "plots_02", "plots_03", "plots_04", "plots_05", "plots_06", "plots_07",
-    "plots_07b", "plots_08", "plots_09", "plots_10", "switchboard", "lab", "claims", "checks", "practice", "figures",
-    "cli", "__main__",
+    "tables", "plots", "plots_gumbel", "plots_temperature", "plots_straight_through", "plots_next_item",
+    "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec", "plots_verdict", "plots_blind_spots",
+    "plots_whose_pattern", "plots_speed", "plots_beyond", "switchboard", "lab", "claims", "checks", "practice",
+    "figures", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from skiprec_lite.promises import Share, Size, validated
 
 
 class NextItNet(Backbone):
-    """NextItNet (plain, rezero=False) and NextItNet+ (rezero=True). Built in lesson 05.
+    """NextItNet (plain, rezero=False) and NextItNet+ (rezero=True). Built in lesson 06.
 
     Args:
         num_items: size of the catalogue; item indices 1 ... num_items.

@@ -10,7 +10,7 @@ from skiprec_lite.promises import Count, Share, Size, validated
 
 
 class NFM(Encoder):
-    """Neural factorisation machine: an MLP on what the items of a history have in common. Built in lesson 06.
+    """Neural factorisation machine: an MLP on what the items of a history have in common. Built in lesson 07.
 
     Every position is scored, each from the real items x_1 ... x_n up to it. Their embeddings are pooled by
     bi-interaction, the mean over all pairs e_i * e_j = 1/2 [(sum e)^2 - sum e^2] / (n (n - 1) / 2), which is 0 for a

@@ -10,7 +10,7 @@ from skiprec_lite.promises import Share, Size, validated
 
 
 class AttentionBlock(nn.Module):
-    """Causal self-attention, then a feed-forward layer for each position, both residual. Built in lesson 10.
+    """Causal self-attention, then a feed-forward layer for each position, both residual. Built in lesson 13.
 
     hidden + attend(norm(hidden)), then the same around linear -> ReLU -> linear: one block, behind one gate.
 
@@ -65,7 +65,7 @@ class AttentionBlock(nn.Module):
 
 
 class SASRec(Backbone):
-    """Self-attention blocks on items and positions, scored with the items' own embedding. Built in lesson 10.
+    """Self-attention blocks on items and positions, scored with the items' own embedding. Built in lesson 13.
 
     Positions are counted from the right end of a row, so that padding on the left changes nothing; what is further
     back than `max_length` shares the last place.

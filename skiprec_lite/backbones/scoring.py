@@ -64,7 +64,7 @@ class Encoder(NextItemModel):
 
 
 class Backbone(Encoder):
-    """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 05.
+    """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 06.
 
     A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__,
     and inherits the one walk through the gated blocks.

@@ -18,7 +18,7 @@ from skiprec_lite.backbones import item_embedding
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.checks.comparing import describe
 from skiprec_lite.checks.engine import Check, Outcome, Trial
-from skiprec_lite.checks.lesson_01 import honours_the_generator
+from skiprec_lite.checks.gumbel import honours_the_generator
 from skiprec_lite.gumbel import gumbel_softmax
 from skiprec_lite.skiprec import visible
 from skiprec_lite.windows import Windows
@@ -833,7 +833,7 @@ _STEP_TASK = (
     "this step as a plain number."
 )
 _STEP_HINTS = (
-    "The loop of lesson 05 does the same four things for each batch.",
+    "The loop of lesson 06 does the same four things for each batch.",
     "`backward` adds to the gradients that are there. So when must they be cleared?",
     "`loss.item()` is a plain number. A tensor would keep the whole graph of the step.",
 )

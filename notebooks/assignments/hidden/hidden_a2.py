@@ -103,7 +103,7 @@ def without_a_mask(trial: Any) -> None:
 
 def _same_module(trial: Any, *sizes: int, inputs: Tensor, **options: bool) -> None:
     """Values of the answer's module and the package's, with the same random parameters."""
-    fill = grading.fresh("checks.lesson_05").fill
+    fill = grading.fresh("checks.nextitnet").fill
     make = lambda of: of(*sizes, **options)
     trial.same_results(lambda of: lambda x: fill(trial, make(of), make(trial.reference))(x), inputs)
 
