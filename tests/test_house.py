@@ -225,3 +225,23 @@ def test_what_the_reader_wrote_is_what_stands_in_the_package() -> None:
     assert len(same) >= SAME_PARTS, same
     assert share >= SAME_BODIES
     print(f"{len(same)} of {len(parts)} parts, {share:.0%} of {len(pairs)} functions and methods")
+
+
+@pytest.mark.parametrize("page", ["README.md", "notebooks/00_start_here.ipynb"])
+def test_readme_and_map_say_which_lesson_builds_what(page: str) -> None:
+    """By the tags of the lessons' cells: nobody has to search for a lesson's part of the package."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    wanted: dict[str, set[str]] = {}
+    for tag, _, _ in built():
+        lesson, part = tag.split(": ")
+        wanted.setdefault(lesson, set()).add(file_of(*part.split(".")))
+    for lesson, files in wanted.items():
+        (row,) = re.findall(rf"\| \[{lesson[:2]}\]\([^|]*{lesson}\.ipynb\).*", text)
+        assert set(re.findall(r"`([\w/]+)`", row)) >= files, lesson
+
+
+def file_of(module: str, name: str) -> str:
+    """The file, below the package, in which a part stands."""
+    files = [path for path in MODULES if name_of(path).split(".")[0] == module]
+    (home,) = [path for path in files if name in defined(path.read_text(encoding="utf-8"))]
+    return name_of(home).replace(".", "/")
