@@ -96,10 +96,10 @@ def another_users(
 @validated
 def shuffled_histories(cases: Windows, *, seed: Seed = 0) -> Windows:
     """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 09."""
-    generator = torch.Generator().manual_seed(seed)
     items = cases.items.clone()
     free = visible(items, cases.cut) > 0  # the places whose items change
-    order = torch.where(free, torch.rand(items.shape, generator=generator), torch.inf).argsort(dim=1)
-    for row, places, source in zip(items, free, order):  # the free places stand first in the order
+    noise = torch.rand(items.shape, generator=torch.Generator().manual_seed(seed))
+    order = torch.where(free, noise, torch.inf).argsort(dim=1)  # the free places first
+    for row, places, source in zip(items, free, order):
         row[places] = row[source[: places.sum()]]
     return replace(cases, items=items)

@@ -676,14 +676,14 @@ BLIND = (
     Mutant(
         "controls",
         "one order for all rows",
-        "torch.rand(items.shape, generator=generator)",
-        "torch.rand(1, items.shape[1], generator=generator)",
+        "torch.rand(items.shape, generator",
+        "torch.rand(1, items.shape[1], generator",
     ),
     Mutant(
         "controls",
         "the shuffle has one seed",
-        "generator = torch.Generator().manual_seed(seed)",
-        "generator = torch.Generator().manual_seed(0)",
+        "torch.rand(items.shape, generator=torch.Generator().manual_seed(seed))",
+        "torch.rand(items.shape, generator=torch.Generator().manual_seed(0))",
     ),
     Mutant(
         "controls",
