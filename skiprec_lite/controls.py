@@ -10,7 +10,7 @@ from torch import Tensor
 from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.promises import Count, Seed, Share, validated
-from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.skiprec import SkipRec, visible
 from skiprec_lite.windows import Windows
 
 
@@ -43,18 +43,19 @@ class RandomGates(NextItemModel):
 
     def as_skiprec(self) -> SkipRec:
         """Return a SkipRec, in the same mode, whose policy keeps each block with that probability for every user."""
-        policy = PolicyNetwork(self.backbone.embedding.num_embeddings - 1, len(self.backbone.blocks), channels=1)
+        blocks = len(self.backbone.blocks)
+        policy = PolicyNetwork(self.backbone.embedding.num_embeddings - 1, blocks, channels=1)
         with torch.no_grad():
             policy.output.weight.zero_()
-            policy.output.bias.copy_(
-                torch.tensor([self.keep_rate, 1 - self.keep_rate]).log().repeat(len(self.backbone.blocks))
-            )
+            policy.output.bias.copy_(torch.tensor([self.keep_rate, 1 - self.keep_rate]).log().repeat(blocks))
         return SkipRec(self.backbone, policy).train(self.training)
 
     @validated
     def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Walk under random gates in training mode, else at full depth."""
-        gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate) if self.training else None
+        gates = None
+        if self.training:
+            gates = random_gates(len(items), len(self.backbone.blocks), self.keep_rate)
         return self.backbone.encode(items, gates)
 
     @validated
@@ -95,14 +96,10 @@ def another_users(
 @validated
 def shuffled_histories(cases: Windows, *, seed: Seed = 0) -> Windows:
     """Shuffle the real items that a policy may read, each row by itself; the later ones stay. Built in lesson 09."""
-    generator = torch.Generator().manual_seed(seed)
-    time = cases.items.shape[1]
-    free = (cases.items > 0) & (torch.arange(time) <= cases.cut.unsqueeze(1))
-    place = torch.arange(time).expand_as(cases.items)
-    key = torch.where(free, torch.rand(cases.items.shape, generator=generator), torch.inf)
-    source = key.argsort(dim=1)  # the free places of each row in random order first
-    target = torch.where(free, place, time).sort(dim=1).values  # the free places in their order first
     items = cases.items.clone()
-    row, column = (target < time).nonzero(as_tuple=True)
-    items[row, target[row, column]] = cases.items[row, source[row, column]]
+    free = visible(items, cases.cut) > 0  # the places whose items change
+    noise = torch.rand(items.shape, generator=torch.Generator().manual_seed(seed))
+    order = torch.where(free, noise, torch.inf).argsort(dim=1)  # the free places first
+    for row, places, source in zip(items, free, order):
+        row[places] = row[source[: places.sum()]]
     return replace(cases, items=items)

@@ -20,7 +20,7 @@ Few = Annotated[int, partial(check_whole, least=1, most=12)]  # 4,096 patterns a
 def all_patterns(blocks: Few) -> Float[Tensor, "pattern block"]:
     """List all 2^blocks rows of gates, from none kept to all kept. Built in lesson 10."""
     bits = torch.arange(2**blocks).unsqueeze(1) >> torch.arange(blocks - 1, -1, -1)
-    return (bits & 1).to(torch.float32)
+    return (bits & 1).float()
 
 
 @torch.no_grad()

@@ -73,18 +73,14 @@ def difference_loss(
     what a block is worth decides, however sure the gate is. `pull` * a^2 holds the logits where nothing else does.
     One forward pass more than straight-through, and none of its bias.
 
-    Args:
-        model: backbone and policy.
-        batch: the policy reads up to its cut.
-        cost: weight of the mean gate.
-        exact: take pi (1 - pi) in place of 1/4, and no pull: the unbiased gradient, which sleeps where a gate is sure.
-        pull: weight of the squared logits.
+    `exact` takes pi (1 - pi) in place of 1/4, and no pull: the unbiased gradient, which sleeps where a gate is sure.
 
     Source: the local expectation gradient of Titsias & Lázaro-Gredilla (2015); the constant factor is this course's.
     """
     logits = model.gate_logits(batch.items, batch.cut)
     gates = model.decide(logits, sample=True).detach()
-    rows, block = torch.arange(len(gates)), torch.randint(gates.shape[1], (len(gates),))
+    rows = torch.arange(len(gates))
+    block = torch.randint(gates.shape[1], (len(gates),))
     flipped = gates.clone()
     flipped[rows, block] = 1 - flipped[rows, block]
     dropout = torch.get_rng_state()

@@ -1,6 +1,7 @@
 """The policy network: one look at a user's sequence, one keep/skip choice per residual block."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +13,22 @@ from skiprec_lite.inputs import whole_numbers
 from skiprec_lite.promises import Size, like, validated
 
 
+def _check_encoder(name: str, value: str) -> None:
+    if value not in ("conv", "gru"):
+        raise ValueError(f"{name} must be 'conv' or 'gru', got {value!r}")
+
+
+def _check_not_empty(name: str, items: Tensor) -> None:
+    if not (items > 0).any(dim=1).all():
+        raise ValueError(f"a row of {name} holds no item: the policy cannot choose for an empty history")
+
+
+Hidden = Float[Tensor, "batch time channel"]
+Mask = Bool[Tensor, "batch time"]  # True = a real item
+NotEmpty = Annotated[Int[Tensor, "batch time"], _check_not_empty]  # each row of items holds one
+Dilations = Annotated[Sequence[int], like("a row of whole numbers, such as (1, 4)", "__len__"), whole_numbers]
+
+
 class PolicyNetwork(nn.Module):
     """User sequence -> logits to keep or to skip each block. Built in lesson 08, with a GRU in lesson 13.
 
@@ -19,9 +36,7 @@ class PolicyNetwork(nn.Module):
     last real item -> linear layer.
 
     Args:
-        num_items: size of the catalogue.
         num_blocks: blocks of the backbone to decide on.
-        channels: width of the policy.
         dilations: one residual block of the policy each; a GRU has none.
         encoder: "conv" or "gru".
         keep_bias: how far the keep logit stands above the skip logit at the start.
@@ -40,18 +55,16 @@ class PolicyNetwork(nn.Module):
         num_blocks: Size,
         *,
         channels: Size = 32,
-        dilations: Sequence[int] = (1, 4),
-        encoder: str = "conv",
+        dilations: Dilations = (1, 4),
+        encoder: Annotated[str, _check_encoder] = "conv",
         keep_bias: float = 0.0,
         embedding_channels: Size | None = None,
     ) -> None:
         super().__init__()
-        if encoder not in ("conv", "gru"):
-            raise ValueError(f"encoder must be 'conv' or 'gru', got {encoder!r}")
-        dilations = whole_numbers("dilations", dilations)
         self.sizes: dict[str, object] = {
-            "num_items": num_items, "num_blocks": num_blocks, "channels": channels, "dilations": dilations,
-            "encoder": encoder, "keep_bias": keep_bias, "embedding_channels": embedding_channels,
+            "num_items": num_items, "num_blocks": num_blocks, "channels": channels,
+            "dilations": [int(d) for d in dilations], "encoder": encoder, "keep_bias": keep_bias,
+            "embedding_channels": embedding_channels,
         }  # fmt: skip
         width = channels if embedding_channels is None else embedding_channels
         self.embedding = item_embedding(num_items, width)
@@ -65,31 +78,22 @@ class PolicyNetwork(nn.Module):
             self.output.bias.copy_(torch.tensor([keep_bias / 2, -keep_bias / 2]).repeat(num_blocks))
 
     @validated
-    def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch block 2"]:
-        """Logits (keep, skip) of each block; positions where items is 0, wherever they are, are not read.
-
-        Raises:
-            ValueError: if a row holds no item, or an item is outside 0 ... num_items.
-        """
+    def forward(self, items: NotEmpty) -> Float[Tensor, "batch block 2"]:
+        """Logits (keep, skip) of each block; positions where items is 0, wherever they are, are not read."""
         check_items(items, self.embedding.num_embeddings - 1)
         mask = items > 0
-        if not mask.any(dim=1).all():
-            raise ValueError("a row holds no item: the policy cannot choose for an empty history")
         hidden = self.join(self.embedding(items))  # (batch, time, channel)
-        read = self._last_state if self.sizes["encoder"] == "gru" else self._mean
+        read = self.last_state if self.sizes["encoder"] == "gru" else self.mean_state
         return self.output(read(hidden, mask)).unflatten(-1, (-1, 2))
 
-    def _mean(
-        self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "batch channel"]:
+    def mean_state(self, hidden: Hidden, mask: Mask) -> Float[Tensor, "batch channel"]:
+        """Run the blocks, and take the mean over the real positions."""
         for block in self.blocks:
             hidden = block(hidden, mask)
         real = mask.unsqueeze(-1)
         return (hidden * real).sum(dim=1) / real.sum(dim=1)
 
-    def _last_state(
-        self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "batch channel"]:
+    def last_state(self, hidden: Hidden, mask: Mask) -> Float[Tensor, "batch channel"]:
         """Run the GRU over the real items alone: they move to the front, and the state after the last one counts."""
         front = (~mask).to(torch.int8).argsort(dim=1, stable=True)  # real items first, in their order
         states, _ = self.gru(hidden.gather(1, front.unsqueeze(-1).expand_as(hidden)))

@@ -9,7 +9,7 @@ from helpers import generator, randomise
 from torch import Tensor, nn
 
 DTYPES = (torch.float32, torch.float64)
-MAY_BE_LEFT_OUT = {"dtype", "device", "hard", "reduction"}  # parameters that a lesson need not have
+MAY_BE_LEFT_OUT = {"dtype", "device", "hard"}  # parameters that a lesson need not have
 
 Comparison = Callable[[Any, Any], None]
 

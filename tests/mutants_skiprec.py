@@ -76,7 +76,7 @@ BLIND = (
         "ResidualBlock(channels)",
     ),
     Mutant(
-        "policy", "an empty history among others is let through", "if not mask.any(dim=1).all():", "if not mask.any():"
+        "policy", "an empty history among others is let through", "(items > 0).any(dim=1).all()", "(items > 0).any()"
     ),
     Mutant(
         "policy",
@@ -105,29 +105,31 @@ BLIND = (
     Mutant(
         "skiprec",
         "the policy reads one item past the cut",
-        "items.masked_fill(_positions(items) > _cut_column(items, cut), 0)",
-        "items.masked_fill(_positions(items) > _cut_column(items, cut) + 1, 0)",
+        "> cut.unsqueeze(1), 0)",
+        "> cut.unsqueeze(1) + 1, 0)",
     ),
     Mutant("skiprec", "the policy reads everything", "self.policy(visible(items, cut))", "self.policy(items)"),
     Mutant(
         "skiprec",
         "the policy does not read the item at the cut",
-        "items.masked_fill(_positions(items) > _cut_column",
-        "items.masked_fill(_positions(items) >= _cut_column",
+        "> cut.unsqueeze(1), 0)",
+        ">= cut.unsqueeze(1), 0)",
     ),
     Mutant(
         "skiprec",
         "no score at the cut itself",
-        "before = _positions(items) < _cut_column",
-        "before = _positions(items) <= _cut_column",
+        "device=items.device) < first\n        return",
+        "device=items.device) <= first\n        return",
     ),
     Mutant("skiprec", "scores before the cut are handed out", ".masked_fill(before.unsqueeze(-1), torch.nan)", ""),
-    Mutant("skiprec", "positions before the cut may be asked for", "if before.any():", "if False:"),
+    Mutant(
+        "skiprec", "positions before the cut may be asked for", "if (where & (torch", "if False and (where & (torch"
+    ),
     Mutant(
         "skiprec",
         "the cut itself may not be asked for",
-        "where & (_positions(items) < _cut_column",
-        "where & (_positions(items) <= _cut_column",
+        "device=items.device) < first)).any()",
+        "device=items.device) <= first)).any()",
     ),
     Mutant(
         "skiprec", "given gates are not used", "if gates is None:\n            gates", "if True:\n            gates"
@@ -173,17 +175,17 @@ BLIND = (
     Mutant(
         "skiprec",
         "a policy for fewer blocks is let through",
-        "if policy.sizes[key] != here:",
-        "if policy.sizes[key] > here:",
+        'policy.sizes[f"num_{what}"]) != here',
+        'policy.sizes[f"num_{what}"]) > here',
     ),
     Mutant(
         "skiprec",
         "what was seen before the window may be recommended",
-        "np.asarray(history, dtype=np.int64)",
-        "np.asarray(history[-length:], dtype=np.int64)",
+        "torch.from_numpy(history)",
+        "torch.from_numpy(history[-length:])",
     ),
     Mutant("windows", "the last but one position is scored", "where[:, -1] = True", "where[:, -2] = True"),
-    Mutant("skiprec", "a cut behind the last position", "int(cut.max()) >= time", "int(cut.max()) > time"),
+    Mutant("skiprec", "a cut behind the last position", "cut.max() > last", "cut.max() > last + 1"),
     Mutant("skiprec", "the worst come first", "scores.topk(k, dim=1)", "scores.topk(k, dim=1, largest=False)"),
     # --- gate_losses ---
     Mutant(
@@ -214,8 +216,8 @@ BLIND = (
     Mutant(
         "gate_losses",
         "the cut itself is not scored",
-        "torch.arange(batch.items.shape[1]) < cut",
-        "torch.arange(batch.items.shape[1]) <= cut",
+        "torch.arange(batch.items.shape[1]) < cut.unsqueeze(1)",
+        "torch.arange(batch.items.shape[1]) <= cut.unsqueeze(1)",
     ),
     Mutant(
         "gate_losses",
@@ -593,10 +595,8 @@ BLIND = (
         "model.gate_logits(batch.items)",
     ),
     # --- controls ---
-    Mutant("controls", "random gates in eval mode too", " if self.training else None", ""),
-    Mutant(
-        "controls", "random gates in eval mode only", "if self.training else None", "if not self.training else None"
-    ),
+    Mutant("controls", "random gates in eval mode too", "if self.training:", "if True:"),
+    Mutant("controls", "random gates in eval mode only", "if self.training:", "if not self.training:"),
     Mutant(
         "controls",
         "one draw for the whole batch",
@@ -658,44 +658,44 @@ BLIND = (
     Mutant(
         "controls",
         "the shuffle moves padding",
-        "free = (cases.items > 0) & (torch",
-        "free = (cases.items >= 0) & (torch",
+        "free = visible(items, cases.cut) > 0",
+        "free = (visible(items, cases.cut) > 0) | (items == 0)",
     ),
     Mutant(
         "controls",
         "the shuffle moves items after the cut",
-        "torch.arange(time) <= cases.cut.unsqueeze(1)",
-        "torch.arange(time) < time + 0 * cases.cut.unsqueeze(1)",
+        "free = visible(items, cases.cut) > 0",
+        "free = items > 0",
     ),
     Mutant(
         "controls",
         "the item at the cut stays",
-        "torch.arange(time) <= cases.cut.unsqueeze(1)",
-        "torch.arange(time) < cases.cut.unsqueeze(1)",
+        "free = visible(items, cases.cut) > 0",
+        "free = visible(items, (cases.cut - 1).clamp_min(0)) > 0",
     ),
     Mutant(
         "controls",
         "one order for all rows",
-        "torch.rand(cases.items.shape, generator=generator)",
-        "torch.rand(1, time, generator=generator)",
+        "torch.rand(items.shape, generator",
+        "torch.rand(1, items.shape[1], generator",
     ),
     Mutant(
         "controls",
         "the shuffle has one seed",
-        "generator = torch.Generator().manual_seed(seed)",
-        "generator = torch.Generator().manual_seed(0)",
+        "torch.rand(items.shape, generator=torch.Generator().manual_seed(seed))",
+        "torch.rand(items.shape, generator=torch.Generator().manual_seed(0))",
     ),
     Mutant(
         "controls",
         "nothing is shuffled",
-        "cases.items[row, source[row, column]]",
-        "cases.items[row, target[row, column]]",
+        "row[source[: places.sum()]]",
+        "row[places]",
     ),
     Mutant(
         "controls",
         "items are drawn with replacement",
-        "cases.items[row, source[row, column]]",
-        "cases.items[row, source[row, column // 2]]",
+        "row[source[: places.sum()]]",
+        "row[source[torch.arange(int(places.sum())) // 2]]",
     ),
     Mutant(
         "controls", "the shuffle changes the cases themselves", "items = cases.items.clone()", "items = cases.items"

@@ -376,6 +376,7 @@ POLICY = {
     ),
     "policy: another encoder": (lambda: PolicyNetwork(10, 2, encoder="lstm"), V, ("'conv' or 'gru'", "'lstm'")),
     "policy: dilation 0": (lambda: PolicyNetwork(10, 2, dilations=(0,)), V, ("dilations", "at least 1", "0")),
+    "policy: dilations that run out": (lambda: PolicyNetwork(10, 2, dilations=iter((1,))), T, ("dilations", "(1, 4)")),
     **numbers_of(named("policy", PolicyNetwork, 10, 2), "keep_bias", NAN, INF, wanted="finite"),
     **items_of("policy", lambda items: PolicyNetwork(NUM_ITEMS, 2)(items)),
     "policy: an empty history": (lambda: PolicyNetwork(10, 2)(ITEMS * 0), V, ("no item", "empty history")),
@@ -1034,7 +1035,7 @@ def test_what_cannot_be_saved_is_named_and_leaves_nothing_behind(
 def test_numbers_of_numpy_and_of_torch_count_as_numbers(tmp_path: Path) -> None:
     model = SkipRec(
         NextItNet(np.int64(10), channels=np.int32(4), dilations=np.array([1, 2])),
-        PolicyNetwork(10, np.int64(2), dilations=iter((1,))),
+        PolicyNetwork(10, np.int64(2), dilations=(np.int64(1),)),
         tau=torch.tensor(2.0),
     )
     assert model.backbone.sizes["dilations"] == [1, 2]
