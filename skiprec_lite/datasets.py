@@ -36,9 +36,10 @@ class Interactions:
     name: str = ""
 
     @staticmethod
-    def check_argument(name: str, value: object) -> None:
+    def check_argument(name: str, value: Any) -> None:
         """Raise unless the argument is what the loaders give; `validated` calls it."""
         check_has(name, value, "Interactions, as load_movielens gives", "table", "user_ids", "num_items")
+        _check_table(f"{name}.table", value.table, users=len(value.user_ids), items=value.num_items)
 
     @property
     def num_items(self) -> int:
@@ -66,6 +67,23 @@ class Interactions:
         if not 1 <= item <= self.num_items:
             raise ValueError(f"items must lie in 1 ... {self.num_items}, got {item}")
         return self.titles[item - 1]
+
+
+def _check_table(name: str, table: pd.DataFrame, *, users: int, items: int) -> None:
+    if missing := [column for column in ("user", "item", "timestamp") if list(table).count(column) != 1]:
+        found = ", ".join(map(str, table))
+        raise ValueError(f"{name} needs one column {' and one '.join(missing)}; found {found}")
+    for column, least, most in (("user", 0, users - 1), ("item", 1, items)):
+        values = table[column]
+        if values.dtype.kind not in "iu":
+            raise TypeError(f"column {column} must hold whole numbers {least} ... {most}, got {values.dtype}")
+        if len(values) and not (least <= values.min() and values.max() <= most):
+            raise ValueError(f"column {column} must lie in {least} ... {most}, got {values.min()} ... {values.max()}")
+    times = table["timestamp"]
+    if times.dtype.kind not in "iufM":  # a text would be sorted by its letters
+        raise TypeError(f"column timestamp must hold numbers or dates, got {times.dtype}")
+    if times.isna().any():
+        raise ValueError(f"column timestamp must not hold NaN, got {times.isna().sum()} of {len(times)}")
 
 
 def load_movielens(name: str = "100k", root: Path | str | None = None) -> Interactions:

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from skiprec_lite import metrics
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
 from skiprec_lite.inputs import check_tensor, whole_numbers
-from skiprec_lite.promises import Size, validated
+from skiprec_lite.metrics import hit_rate, mrr, ndcg, rank_of_target
+from skiprec_lite.promises import Size, together, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.windows import Windows
 
@@ -22,108 +22,104 @@ def _check_some_case(name: str, value: Tensor | Windows) -> None:
         raise ValueError(f"there is no case: {name} hold nothing")
 
 
-@torch.no_grad()
-@validated
-def rank_cases(
-    model: NextItemModel,
-    cases: Windows,
-    *,
-    exclude_seen: bool = False,
-    gates: Num[Tensor, "row block"] | None = None,
-    batch_size: Size = 128,
-) -> Int[Tensor, " scored"]:
-    """Rank of the true item at every scored position of the cases, row by row. Built in lesson 04.
+def _check_cut_offs(name: str, ks: Sequence[int]) -> None:
+    if not isinstance(ks, Iterator) and not whole_numbers(name, ks, each="k"):  # an iterator is read once: by its user
+        raise ValueError(f"{name} must hold at least one cut-off, such as (5, 10, 20), got none")
 
-    Args:
-        model: a backbone, a SkipRec (greedy gates) or a baseline; it is put in eval mode for the while.
-        cases: what to predict.
-        exclude_seen: take the items of a user's own past out of the ranking; a target met before gets the worst rank.
-        gates: for a SkipRec, 0 / 1 gates to use in place of the policy's (random ones, another user's, …).
-        batch_size: rows scored at once; fewer where their scores would be more than SCORES_AT_ONCE numbers.
 
-    Returns:
-        One rank per scored position, 1 = best.
-
-    Raises:
-        ValueError: if a score is NaN, or an item is unknown to the model.
-        TypeError: if gates are given for a model that has none.
-    """
+def _check_gates(model: NextItemModel, gates: Tensor | None) -> None:
     if gates is not None and not isinstance(model, SkipRec):
         raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
+
+
+def _check_one_per_case(values: Tensor, cases: Windows) -> None:
+    check_tensor("values", values, "floating point numbers", int(cases.scored().sum()))
+
+
+Gates = Num[Tensor, "row block"] | None  # 0 / 1, a SkipRec's
+CutOffs = Annotated[Sequence[int], _check_cut_offs]
+
+
+@torch.no_grad()
+@validated
+@together(_check_gates)
+def rank_cases(
+    model: NextItemModel, cases: Windows, *, exclude_seen: bool = False, gates: Gates = None, batch_size: Size = 128
+) -> Int[Tensor, " scored"]:
+    """Rank of the true item at every scored position of the cases, row by row, 1 = best. Built in lesson 04.
+
+    With `exclude_seen` a user's own past is taken out of the ranking; a target met before gets the worst rank. `gates`
+    stand in for those of a SkipRec's policy (its greedy ones): random ones, another user's. `batch_size` is the most
+    rows that are scored at once; the model is in eval mode for the while.
+    """
     ranks = [torch.empty(0, dtype=torch.int64)]
     with in_eval_mode(model):
-        for batch, index in _batches(cases, _rows_at_once(cases, batch_size)):
+        for rows in batches(cases, batch_size):
+            batch = cases.rows(rows)
             where = batch.scored()
-            if gates is not None and isinstance(model, SkipRec):
-                scores = model.score_at(batch.items, where, batch.cut, gates[index])
-            else:
-                scores = model.score_at(batch.items, where, batch.cut)
+            given = {} if gates is None else {"gates": gates[rows]}
+            scores = model.score_at(batch.items, where, batch.cut, **given)  # (scored, columns)
             if exclude_seen:
-                scores = _without_the_past(scores, batch)
-            ranks.append(metrics.rank_of_target(scores, batch.targets[where]))
+                scores = scores.clone()  # a model's rows may share their memory
+                for line, (row, position) in enumerate(where.nonzero().tolist()):
+                    scores[line, batch.past(row, position)] = -torch.inf
+            ranks.append(rank_of_target(scores, batch.targets[where]))
     return torch.cat(ranks)
 
 
+def batches(cases: Windows, batch_size: int) -> Iterator[slice]:
+    """Yield which rows to score at once: as many as asked for, fewer where their scores would take too much memory."""
+    if len(cases):
+        columns = 1 + max(int(cases.items.max()), int(cases.targets.max()))  # the largest item met tells how many
+        scores_per_row = columns * int(cases.scored().sum(dim=1).max())
+        batch_size = min(batch_size, max(1, SCORES_AT_ONCE // max(1, scores_per_row)))
+    for start in range(0, len(cases), batch_size):
+        yield slice(start, start + batch_size)
+
+
+@validated
 def evaluate(
-    model: NextItemModel,
-    cases: Windows,
-    ks: Sequence[int] = (5, 10, 20),
-    *,
-    exclude_seen: bool = False,
-    gates: Num[Tensor, "row block"] | None = None,
+    model: NextItemModel, cases: Windows, ks: CutOffs = (5, 10, 20), *, exclude_seen: bool = False, gates: Gates = None
 ) -> dict[str, float]:
-    """Hit rate, MRR and NDCG at each k, means over the scored positions. Built in lesson 04.
-
-    Args:
-        model: a backbone, a SkipRec (greedy gates) or a baseline.
-        cases: what to predict, such as split.test.
-        ks: the cut-offs.
-        exclude_seen: take the items of a user's own past out of the ranking.
-        gates: for a SkipRec, 0 / 1 gates to use in place of the policy's.
-
-    Returns:
-        {"hr@5": …, "mrr@5": …, "ndcg@5": …, …}
-    """
-    ks = _cut_offs(ks)  # before the long part
+    """Hit rate, MRR and NDCG at each k, {"hr@5": …, "mrr@5": …, …}, as `rank_cases` ranks. Built in lesson 04."""
     return summarise(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), ks)
 
 
 @validated
 def summarise(
-    ranks: Annotated[Int[Tensor, " scored"], _check_some_case], ks: Sequence[int] = (5, 10, 20)
+    ranks: Annotated[Int[Tensor, " scored"], _check_some_case], ks: CutOffs = (5, 10, 20)
 ) -> dict[str, float]:
-    """Turn ranks into what `evaluate` returns; for those who need the ranks of `rank_cases` for more than that."""
-    ks = _cut_offs(ks)
-    named = {"hr": metrics.hit_rate, "mrr": metrics.mrr, "ndcg": metrics.ndcg}
-    return {f"{name}@{k}": float(metric(ranks, k).mean()) for k in ks for name, metric in named.items()}
+    """Means over the ranks: what `evaluate` returns. Built in lesson 04."""
+    found = {}
+    for k in ks:
+        found[f"hr@{k}"] = float(hit_rate(ranks, k).mean())
+        found[f"mrr@{k}"] = float(mrr(ranks, k).mean())
+        found[f"ndcg@{k}"] = float(ndcg(ranks, k).mean())
+    return found
 
 
 @validated
+@together(_check_one_per_case)
 def mean_per_user(
     values: Annotated[Float[Tensor, " scored"], _check_some_case], cases: Windows
 ) -> Float[Tensor, " user"]:
     """Average a number per scored position over each user of the cases, users in the order of their index.
 
-    The user is the unit of every standard error: the ten predictions for one user are not independent.
+    The user is the unit of every standard error: the ten predictions for one user are not independent. Built in
+    lesson 04.
     """
-    check_tensor("values", values, "floating point numbers", int(cases.scored().sum()))
-    owners = cases.users.unsqueeze(1).expand_as(cases.targets)[cases.scored()]
-    _, position = owners.unique(return_inverse=True)
-    total = torch.zeros(int(position.max()) + 1, dtype=values.dtype).index_add_(0, position, values)
-    return total / torch.bincount(position)
+    row, _ = cases.scored().nonzero(as_tuple=True)
+    _, user = cases.users[row].unique(return_inverse=True)  # whose number each is, counted from 0
+    return torch.bincount(user, weights=values) / torch.bincount(user)
 
 
 @validated
 def ndcg_per_user(
-    model: NextItemModel,
-    cases: Windows,
-    k: Size = 10,
-    *,
-    exclude_seen: bool = False,
-    gates: Num[Tensor, "row block"] | None = None,
+    model: NextItemModel, cases: Windows, k: Size = 10, *, exclude_seen: bool = False, gates: Gates = None
 ) -> Float[Tensor, " user"]:
-    """NDCG@k of each user, all items ranked, their own past ruled out or not. Built in lesson 04."""
-    return mean_per_user(metrics.ndcg(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), k), cases)
+    """NDCG@k of each user, as `rank_cases` ranks. Built in lesson 04."""
+    ranks = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates)
+    return mean_per_user(ndcg(ranks, k), cases)
 
 
 @torch.no_grad()
@@ -132,37 +128,5 @@ def gates_of(
     model: SkipRec, cases: Annotated[Windows, _check_some_case], *, sample: bool = False
 ) -> Float[Tensor, "row block"]:
     """Return the policy's gates for each row: greedy, or one sample."""
-    batches = [model.gates(batch.items, batch.cut, sample=sample) for batch, _ in _batches(cases, 512)]
-    return torch.cat(batches)
-
-
-def _rows_at_once(cases: Windows, at_most: int) -> int:
-    """Return how many rows may be scored at once; the largest item met tells the size of the catalogue."""
-    if len(cases) == 0:
-        return at_most
-    columns = 1 + max(int(cases.items.max()), int(cases.targets.max()))
-    scores_per_row = columns * int(cases.scored().sum(dim=1).max())
-    return min(at_most, max(1, SCORES_AT_ONCE // max(1, scores_per_row)))
-
-
-def _cut_offs(ks: Sequence[int]) -> list[int]:
-    if not (found := whole_numbers("ks", ks, each="k")):
-        raise ValueError("ks must hold at least one cut-off, such as (5, 10, 20), got none")
-    return found
-
-
-def _batches(cases: Windows, size: int) -> Iterator[tuple[Windows, slice]]:
-    for start in range(0, len(cases), size):
-        index = slice(start, start + size)
-        yield cases.rows(index), index
-
-
-def _without_the_past(scores: Float[Tensor, "scored columns"], batch: Windows) -> Float[Tensor, "scored columns"]:
-    """Return the scores with -inf for all that a user has met up to each scored position."""
-    scores = scores.clone()  # rows of a model that ignores the history may share their memory
-    row, position = batch.scored().nonzero(as_tuple=True)
-    for line, (r, t) in enumerate(zip(row.tolist(), position.tolist())):
-        scores[line, batch.items[r, : t + 1]] = -torch.inf
-        if batch.seen:
-            scores[line, torch.from_numpy(batch.seen[r])] = -torch.inf
-    return scores
+    chunks = [cases.rows(slice(start, start + 512)) for start in range(0, len(cases), 512)]
+    return torch.cat([model.gates(chunk.items, chunk.cut, sample=sample) for chunk in chunks])

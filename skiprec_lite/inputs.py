@@ -166,6 +166,27 @@ def item_row(name: str, values: object) -> np.ndarray:
     return row if row.flags.writeable else row.copy()  # nor one, without a warning, that nobody may write to
 
 
+def check_item_rows(name: str, rows: Any) -> None:
+    """Raise TypeError unless it is a list of rows of whole numbers, of any lengths."""
+    check_has(name, rows, "a list of rows of whole numbers, such as [[3, 1, 2]]", "__len__", "__iter__")
+    for place, row in enumerate(rows):
+        item_row(f"sequence {place}", row)
+
+
+def check_windows(name: str, windows: Any, num_items: int | None = None) -> None:
+    """Raise unless the parts of Windows fit together and, where num_items is given, hold no other items."""
+    check_has(name, windows, "Windows, such as split.test", "items", "targets", "cut", "users", "scored")
+    check_tensor(f"{name}.items", windows.items, "whole numbers", "row", "time")
+    check_tensor(f"{name}.targets", windows.targets, "whole numbers", *windows.items.shape)
+    check_tensor(f"{name}.cut", windows.cut, "whole numbers", len(windows.items))
+    check_tensor(f"{name}.users", windows.users, "whole numbers", len(windows.items))
+    if num_items is not None and windows.items.numel():
+        for part, held in (("items", windows.items), ("targets", windows.targets)):
+            low, high = int(held.min()), int(held.max())
+            if low < 0 or high > num_items:
+                raise ValueError(f"{name}.{part} must lie in 0 ... {num_items}, got {low} ... {high}")
+
+
 def check_no_nan(name: str, values: Tensor) -> None:
     """Raise ValueError if one of the values is NaN."""
     if torch.isnan(values).any():

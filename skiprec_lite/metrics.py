@@ -7,12 +7,18 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from skiprec_lite.inputs import check_no_nan
-from skiprec_lite.promises import Size, validated
+from skiprec_lite.promises import Size, together, validated
 
 
 def _check_rankable(name: str, scores: Tensor) -> None:
     if torch.isnan(scores).any():
         raise ValueError(f"{name} hold NaN: a position before the cut, or a model that diverged, cannot be ranked")
+
+
+def _check_targets(scores: Tensor, targets: Tensor) -> None:
+    num_items = scores.shape[-1] - 1
+    if targets.numel() and (int(targets.min()) < 1 or int(targets.max()) > num_items):
+        raise ValueError(f"targets must lie in 1 ... {num_items}, got {int(targets.min())} ... {int(targets.max())}")
 
 
 def _check_from_one(name: str, ranks: Tensor) -> None:
@@ -31,19 +37,12 @@ PerUser = Annotated[Float[Tensor, " users"], check_no_nan, _check_two]
 
 
 @validated
+@together(_check_targets)
 def rank_of_target(scores: Scores, targets: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
     """Rank of the true item among all items, 1 = best; ties count against it. Built in lesson 04.
 
-    Args:
-        scores: one column per item, column 0 is padding and never counted; a score of NaN is an error.
-        targets: the true item of each row, 1 ... columns - 1.
-
-    Returns:
-        Ranks, 1 ... columns - 1. A constant model gets the worst one.
+    Column 0 of the scores is padding and never counted. A constant model gets the worst rank.
     """
-    num_items = scores.shape[-1] - 1
-    if targets.numel() and (int(targets.min()) < 1 or int(targets.max()) > num_items):
-        raise ValueError(f"targets must lie in 1 ... {num_items}, got {int(targets.min())} ... {int(targets.max())}")
     return (scores[..., 1:] >= scores.gather(-1, targets.unsqueeze(-1))).sum(dim=-1)
 
 

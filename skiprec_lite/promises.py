@@ -4,6 +4,7 @@
 TypeError, a wrong shape or range ValueError, and the line names the argument, its value and what would be right. So a
 docstring says only what a signature cannot. Axes of one name have one length in all arguments of a call, and in what
 an object says of itself (`axis_lengths`): a backbone has so many blocks. What was left to its default is not looked at.
+What two arguments promise together, `@together` asks, below `@validated`.
 The guards do not hang on jaxtyping's switch, and `torch.compile` does not see them.
 """
 
@@ -72,6 +73,25 @@ def validated(function: Callable[P, R]) -> Callable[P, R]:
     # A code object each: torch.compile counts recompilations by it, and a traceback names the function.
     guarded.__code__ = guarded.__code__.replace(co_name=function.__name__, co_qualname=function.__qualname__)
     return wraps(function)(guarded)
+
+
+def together(check: Callable[..., None]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Hold each call to what several arguments promise together: the check takes those that it looks at, by name."""
+    names = inspect.signature(check).parameters
+
+    def guard(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not torch.compiler.is_compiling():
+                given = signature.bind(*args, **kwargs)
+                given.apply_defaults()
+                check(**{name: given.arguments[name] for name in names})
+            return function(*args, **kwargs)
+
+        return wraps(function)(guarded)
+
+    return guard
 
 
 def like(wanted: str, *attributes: str) -> Check:

@@ -9,13 +9,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from skiprec_lite.inputs import check_has, check_tensor, item_row
-from skiprec_lite.promises import Rows, Size, like, validated
+from skiprec_lite.inputs import check_has, check_item_rows, check_windows
+from skiprec_lite.promises import Rows, Size, validated
 
-Sequences = Annotated[
-    Sequence[np.ndarray | Sequence[int]],
-    like("a list of rows of whole numbers, such as [[3, 1, 2]]", "__len__", "__iter__"),
-]
+Sequences = Annotated[Sequence[np.ndarray | Sequence[int]], check_item_rows]
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,11 @@ class Windows:
     def scored(self) -> Bool[Tensor, "row time"]:
         """Return where a prediction is scored."""
         return self.targets > 0
+
+    def past(self, row: int, position: int) -> Int[Tensor, " met"]:
+        """Return all that a user has met up to this position of the row, its own item included."""
+        window = self.items[row, : position + 1]
+        return torch.cat([torch.from_numpy(self.seen[row]), window]) if self.seen else window
 
     def rows(self, index: Int[Tensor, " chosen"] | slice) -> "Windows":
         """Return the chosen rows."""
@@ -94,17 +96,12 @@ def pad_left(sequences: Sequences, length: Size) -> Int[Tensor, "row time"]:
     """Stack sequences of any lengths, each cut to its last `length` items and padded with 0 on the left.
 
     Why the left: the newest item is then always at position -1, where a prediction is read. Built in lesson 04.
-
-    Raises:
-        TypeError: if a sequence holds anything but whole numbers.
     """
-    sequences = [item_row(f"sequence {row}", sequence) for row, sequence in enumerate(sequences)]
-    rows = torch.zeros(len(sequences), length, dtype=torch.int64)
+    rows = np.zeros((len(sequences), length), dtype=np.int64)
     for row, sequence in zip(rows, sequences):
-        tail = sequence[-length:]
-        if len(tail):
-            row[length - len(tail) :] = torch.as_tensor(tail, dtype=torch.int64)
-    return rows
+        newest = np.asarray(sequence)[-length:]
+        row[length - len(newest) :] = newest
+    return torch.from_numpy(rows)
 
 
 @validated
@@ -113,22 +110,3 @@ def last_position(items: Rows) -> Bool[Tensor, "batch time"]:
     where = torch.zeros_like(items, dtype=torch.bool)
     where[:, -1] = True
     return where
-
-
-def check_windows(name: str, windows: Windows, num_items: int | None = None) -> None:
-    """Raise unless the parts of Windows fit together and, where num_items is given, hold no other items.
-
-    Raises:
-        TypeError: if they are no Windows, or a part is no tensor of whole numbers.
-        ValueError: if a part has another shape than the items ask for, or an item is above num_items.
-    """
-    check_has(name, windows, "Windows, such as split.test", "items", "targets", "cut", "users", "scored")
-    check_tensor(f"{name}.items", windows.items, "whole numbers", "row", "time")
-    check_tensor(f"{name}.targets", windows.targets, "whole numbers", *windows.items.shape)
-    check_tensor(f"{name}.cut", windows.cut, "whole numbers", len(windows.items))
-    check_tensor(f"{name}.users", windows.users, "whole numbers", len(windows.items))
-    if num_items is not None and windows.items.numel():
-        for part, held in (("items", windows.items), ("targets", windows.targets)):
-            low, high = int(held.min()), int(held.max())
-            if low < 0 or high > num_items:
-                raise ValueError(f"{name}.{part} must lie in 0 ... {num_items}, got {low} ... {high}")

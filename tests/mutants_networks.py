@@ -29,7 +29,7 @@ BLIND = (
         "splits",
         "the baselines count validation and test items (sessions)",
         "sequences=tuple(train[0])",
-        "sequences=tuple(sequences)",
+        "sequences=tuple(user_sequences(interactions))",
     ),
     Mutant(
         "splits",
@@ -44,8 +44,8 @@ BLIND = (
         "range(len(sequence) - 1, length - 1, -length)",
     ),
     Mutant("splits", "the target is the present item", "sequence[start + 1 : end + 1]", "sequence[start:end]"),
-    Mutant("windows", "padding on the right", "row[length - len(tail) :]", "row[: len(tail)]"),
-    Mutant("windows", "a long history keeps its oldest items", "tail = sequence[-length:]", "tail = sequence[:length]"),
+    Mutant("windows", "padding on the right", "row[length - len(newest) :]", "row[: len(newest)]"),
+    Mutant("windows", "a long history keeps its oldest items", "(sequence)[-length:]", "(sequence)[:length]"),
     Mutant(
         "splits",
         "the policy reads the items to predict",
@@ -73,9 +73,9 @@ BLIND = (
         "s[: max(0, len(s) - 1 - width)]",
         "s[: len(s) - 1 - width]",
     ),
-    Mutant("splits", "sessions overlap", "range(len(sequence), 0, -length)", "range(len(sequence), 0, 1 - length)"),
-    Mutant("splits", "a remainder of 3 is dropped", "end - start >= 3]", "end - start > 3]"),
-    Mutant("splits", "the last session is validation", '("test", "validation", *', '("validation", "test", *'),
+    Mutant("splits", "sessions overlap", "range(len(sequence), 2, -length)", "range(len(sequence), 2, 1 - length)"),
+    Mutant("splits", "a remainder of 3 is dropped", "(len(sequence), 2, -length)", "(len(sequence), 3, -length)"),
+    Mutant("splits", "the last session is validation", '["test", "validation", *', '["validation", "test", *'),
     Mutant(
         "windows",
         "chosen rows come with the past of the first ones",
@@ -85,8 +85,8 @@ BLIND = (
     Mutant(
         "splits",
         "a case belongs to its row's number, not to its user",
-        "width - n), torch.tensor(users), seen)",
-        "width - n), torch.arange(len(items)), seen)",
+        "cut, torch.tensor(users), tuple(seen))",
+        "cut, torch.arange(len(items)), tuple(seen))",
     ),
     Mutant("windows", "positions without a target are scored", "return self.targets > 0", "return self.items > 0"),
     # --- metrics ---
@@ -133,31 +133,31 @@ BLIND = (
     Mutant(
         "evaluation",
         "the standard error's unit is a prediction, not a user",
-        "_, position = owners.unique(return_inverse=True)",
-        "position = torch.arange(len(owners))",
+        "_, user = cases.users[row].unique(return_inverse=True)",
+        "user = torch.arange(len(row))",
     ),
-    Mutant("evaluation", "the present item is not ruled out", "batch.items[r, : t + 1]", "batch.items[r, :t]"),
-    Mutant("evaluation", "later items of a row are ruled out as well", "batch.items[r, : t + 1]", "batch.items[r]"),
-    Mutant("evaluation", "only the window's items are ruled out", "if batch.seen:", "if False:"),
+    Mutant("windows", "the present item is not ruled out", "items[row, : position + 1]", "items[row, :position]"),
+    Mutant("windows", "later items of a row are ruled out as well", "items[row, : position + 1]", "items[row]"),
+    Mutant("windows", "only the window's items are ruled out", "window]) if self.seen else", "window]) if False else"),
     Mutant("evaluation", "rows that share memory are overwritten", "scores = scores.clone()", "scores = scores"),
-    Mutant("evaluation", "every batch gets the first one's gates", "gates[index])", "gates[: len(batch)])"),
+    Mutant("evaluation", "every batch gets the first one's gates", "gates[rows]}", "gates[: len(batch)]}"),
     Mutant(
         "evaluation",
         "an incomplete last batch is dropped",
-        "range(0, len(cases), size)",
-        "range(0, max(1, len(cases) - size + 1), size)",
+        "range(0, len(cases), batch_size)",
+        "range(0, max(1, len(cases) - batch_size + 1), batch_size)",
     ),
     Mutant(
         "evaluation",
         "gates that have read the items to predict",
-        "model.gates(batch.items, batch.cut, sample=sample)",
-        "model.gates(batch.items, sample=sample)",
+        "model.gates(chunk.items, chunk.cut, sample=sample)",
+        "model.gates(chunk.items, sample=sample)",
     ),
     Mutant(
         "evaluation",
         "seen items are ruled out in `evaluate` but not per user",
-        "mean_per_user(metrics.ndcg(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), k), cases)",
-        "mean_per_user(metrics.ndcg(rank_cases(model, cases, gates=gates), k), cases)",
+        "ranks = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates)",
+        "ranks = rank_cases(model, cases, gates=gates)",
     ),
     Mutant(
         "evaluation",
@@ -168,8 +168,8 @@ BLIND = (
     Mutant(
         "evaluation",
         "all users are divided by the most predictions of any",
-        "return total / torch.bincount(position)",
-        "return total / torch.bincount(position).max()",
+        "/ torch.bincount(user)",
+        "/ torch.bincount(user).max()",
     ),
     # --- synthetic ---
     Mutant("synthetic", "lag off by one", "rows[:, t - 1 - lag]", "rows[:, t - 2 - lag]"),
@@ -335,32 +335,33 @@ BLIND = (
         "out = block(self.embed(items), mask)",
     ),
     Mutant(
-        "backbones.baselines", "transposed transition counts", "s[:-1] * columns + s[1:]", "s[1:] * columns + s[:-1]"
+        "backbones.baselines", "transposed transition counts", "np.stack([before, after])", "np.stack([after, before])"
     ),
-    Mutant("backbones.baselines", "no back-off", "weight = (self.strength * share)", "weight = (0 * share)"),
+    Mutant("backbones.baselines", "no back-off", "count + self.strength * self.share", "count + 0 * self.share"),
     Mutant(
         "backbones.baselines",
         "the back-off is uniform",
-        "weight = (self.strength * share)",
-        "weight = (self.strength * torch.ones_like(share) / len(share))",
+        "count + self.strength * self.share",
+        "count + self.strength / len(self.share)",
     ),
     Mutant(
         "backbones.baselines",
         "one user's last item counts as the one before the next user's first",
-        "np.concatenate([s[:-1] * columns + s[1:] for s in split.sequences])",
-        "(lambda s: s[:-1] * columns + s[1:])(np.concatenate(split.sequences))",
+        "before = np.concatenate([s[:-1] for s in split.sequences])\n"
+        "        after = np.concatenate([s[1:] for s in split.sequences])",
+        "everything = np.concatenate(list(split.sequences))\n        before, after = everything[:-1], everything[1:]",
     ),
     Mutant(
         "backbones.baselines",
         "a transition counts once",
-        'self.register_buffer("counts", torch.from_numpy(counts))',
-        'self.register_buffer("counts", torch.ones(len(counts), dtype=torch.int64))',
+        "torch.from_numpy(np.stack([before, after]))",
+        "torch.from_numpy(np.stack([before, after])).unique(dim=1)",
     ),
     Mutant(
         "backbones.baselines",
         "probabilities that do not add up to 1",
-        "(total + self.strength).unsqueeze(-1)",
-        "(total + 1).unsqueeze(-1)",
+        "/ (total + self.strength)",
+        "/ (total + 1)",
     ),
     Mutant(
         "backbones.baselines",
@@ -449,12 +450,15 @@ OWN = (
         "left_out=len(long) - len(longer)",
         "left_out=len(sequences) - len(longer)",
     ),
-    Mutant("splits", "who has no validation is trained on", "s[:0] if len(s) > n", "s[:-n] if len(s) > n"),
-    Mutant("splits", "what came before a session is forgotten", "sequences[user][:start]", "sequences[user][:0]"),
-    Mutant("splits", "all sessions have the first one's past", "earlier[row]", "earlier[0]"),
+    Mutant("splits", "who has no validation is trained on", "] if len(s) > n else s", "] if len(s) > 2 * n else s"),
     Mutant(
-        "splits", "a user's sessions stand newest first", "key=lambda piece: piece[:2]", "key=lambda piece: piece[:1]"
+        "splits",
+        "what came before a session is forgotten",
+        "earlier.append(sequence[:start])",
+        "earlier.append(sequence[:0])",
     ),
+    Mutant("splits", "all sessions have the first one's past", "earlier[row]", "earlier[0]"),
+    Mutant("splits", "a user's sessions stand newest first", "reversed(list(zip(ends, names)))", "zip(ends, names)"),
     Mutant(
         "splits",
         "leave-one-out forgets its length",
@@ -492,12 +496,11 @@ OWN = (
     Mutant(
         "evaluation",
         "a target met before is ranked all the same",
-        "scores = _without_the_past(scores, batch)",
-        "of_target = batch.targets[where].unsqueeze(1)\n"
-        "                scores = _without_the_past(scores, batch).scatter(1, of_target, scores.gather(1, of_target))",
+        "batch.past(row, position)] = -torch.inf",
+        "[i for i in batch.past(row, position) if i != batch.targets[row, position]]] = -torch.inf",
     ),
     Mutant(
-        "evaluation", "all rows at once whatever memory that takes", "_rows_at_once(cases, batch_size)", "batch_size"
+        "evaluation", "all rows at once whatever memory that takes", "= min(batch_size, max(", "= max(batch_size, max("
     ),
     Mutant(
         "evaluation",
@@ -512,15 +515,15 @@ OWN = (
         "columns",
     ),
     Mutant("evaluation", "a bound that MovieLens would meet", "SCORES_AT_ONCE = 2**25", "SCORES_AT_ONCE = 2**20"),
-    Mutant("evaluation", "every row loses the first one's past", "batch.seen[r]", "batch.seen[0]"),
+    Mutant("windows", "every row loses the first one's past", "self.seen[row]", "self.seen[0]"),
     Mutant(
         "evaluation",
-        "all metrics at the last k",
-        "float(metric(ranks, k).mean())",
-        "float(metric(ranks, ks[-1]).mean())",
+        "NDCG at the last k",
+        "float(ndcg(ranks, k).mean())",
+        "float(ndcg(ranks, ks[-1]).mean())",
     ),
-    Mutant("evaluation", "NDCG per user at 10 whatever k is", "gates=gates), k), cases)", "gates=gates), 10), cases)"),
-    Mutant("evaluation", "sampled gates are the greedy ones", "batch.cut, sample=sample)", "batch.cut, sample=False)"),
+    Mutant("evaluation", "NDCG per user at 10 whatever k is", "ndcg(ranks, k), cases)", "ndcg(ranks, 10), cases)"),
+    Mutant("evaluation", "sampled gates are the greedy ones", "chunk.cut, sample=sample)", "chunk.cut, sample=False)"),
     Mutant(
         "skipping",
         "full depth and skipping change names",
@@ -705,8 +708,8 @@ OWN = (
     Mutant(
         "backbones.baselines",
         "the catalogue ends with the largest item of the training",
-        "columns = split.num_items + 1",
-        "columns = max(s.max() for s in split.sequences) + 1",
+        "minlength=split.num_items + 1",
+        "minlength=max(s.max() for s in split.sequences) + 1",
     ),
     Mutant(
         "backbones.nfm",

@@ -261,9 +261,9 @@ def test_fewer_rows_are_scored_at_once_where_the_scores_would_not_fit(
     rows: list[int] = []
     score_at = SkipRec.score_at
 
-    def watched(self: SkipRec, items: Tensor, *others: Tensor) -> Tensor:
+    def watched(self: SkipRec, items: Tensor, *others: Tensor, **named: Tensor) -> Tensor:
         rows.append(len(items))
-        return score_at(self, items, *others)
+        return score_at(self, items, *others, **named)
 
     monkeypatch.setattr(SkipRec, "score_at", watched)
     monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", at_once)

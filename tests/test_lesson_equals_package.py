@@ -113,9 +113,9 @@ def public_parts(module: str) -> set[str]:
 GIVEN = {
     "windows.Windows", "windows.Split", "metrics.Estimate", "synthetic.KnownDepth",
     "backbones.NextItemModel", "backbones.Encoder",
-    "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items", "evaluation.gates_of",
+    "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items",
+    "evaluation.gates_of", "evaluation.batches",
     "windows.last_position", "skiprec.recommend", "skiprec.check_cut", "skiprec.check_fit", "gumbel.check_logits",
-    "windows.check_windows",
 }  # fmt: skip
 # The lesson that finishes each module.
 BUILT_BY = {

@@ -241,6 +241,20 @@ def test_seen_and_window_together_are_the_whole_past(make: Callable[[Interaction
             assert past == histories[user][: len(past)]
 
 
+@pytest.mark.parametrize("make", [*(make for make, _ in PROTOCOLS), lambda data: sessions(data, length=4)])
+def test_the_past_up_to_a_position_is_all_that_came_before_its_target(make: Callable[[Interactions], Split]) -> None:
+    data, histories = random_log(LENGTHS)
+    split = make(data)
+    for windows in (split.train, split.validation, split.test):
+        without_the_rest = dataclasses.replace(windows, seen=())
+        for row, position in windows.scored().nonzero().tolist():
+            history = histories[int(windows.users[row])]
+            before = history[: history.index(int(windows.targets[row, position]))]
+            assert [i for i in windows.past(row, position).tolist() if i] == before
+            in_the_row = [i for i in windows.items[row, : position + 1].tolist() if i]
+            assert [i for i in without_the_rest.past(row, position).tolist() if i] == in_the_row
+
+
 def test_no_two_sessions_share_an_item() -> None:
     data, histories = random_log((25, 3, 7, 12, 1, 2, 6, 40))
     split = sessions(data, length=5)

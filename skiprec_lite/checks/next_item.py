@@ -197,8 +197,8 @@ check_user_sequences = Check(
     hints=(
         "Sort first, then cut the sorted table at the users' borders.",
         "A sort is stable if rows that are equal keep their order. In pandas: `sort_values(..., kind=\"stable\")`.",
-        "Sort by user *and* timestamp, take the column of items as an array, and select each user's part with a "
-        "mask. Walk through all users, also those of whom the table holds nothing.",
+        "Sort by user *and* timestamp and take the column of items as an array. `np.searchsorted` says where a user's "
+        "rows begin, also if the table holds none; `np.split` cuts there.",
     ),
     body=_user_sequences,
     minutes=10,
@@ -1345,7 +1345,7 @@ def _kept(trial: Trial, model: TableOfScores, cases: Windows) -> None:
             trial.answer(model, cases, batch_size=3)  # the model itself: it notes how it is called
         mode = "training" if training else "eval"
         case.require(model.training == training, f"a model in {mode} mode comes back in the other one",
-                     "`backbones.in_eval_mode(model)` puts the mode back")  # fmt: skip
+                     "`in_eval_mode(model)` puts the mode back")  # fmt: skip
     sizes, cuts, gradients = zip(*model.met)
     case.require(max(sizes) <= 3, f"{max(sizes)} rows were scored at once, expected 3 at most",
                  "walk through the cases in batches: all at once may not fit into memory")  # fmt: skip
@@ -1426,15 +1426,15 @@ _RANK_MISTAKES: dict[str, dict[str, Any]] = {
 check_rank_cases = Check(
     part="evaluation.rank_cases",
     task="Return the rank of the true item at every scored position of `cases`, row by row, one int64 tensor. Go "
-    "through the cases in batches of `batch_size` rows (`cases.rows(slice)`), ask `model.score_at(items, where, cut)`, "
-    "in eval mode (put back afterwards: `backbones.in_eval_mode`) and without gradients. With `exclude_seen` the items "
-    "that the user met up to the position (row and `seen`) get −inf. Models may share their memory: change copies.",
+    "through the cases batch by batch (`cases.rows(rows)` for `rows` in `batches(cases, batch_size)`), ask "
+    "`model.score_at(items, where, cut)`, in eval mode (put back afterwards: `in_eval_mode`) and without gradients. "
+    "With `exclude_seen` the items that the user met up to the position (row and `seen`) get −inf. Models may share "
+    "their memory: change copies. `gates`, if any, hold a row for each case: hand on the batch's (lesson 08).",
     hints=(
         "`batch.scored()` is the mask `where`. `score_at` returns one row for each True, in the order of "
         "`batch.targets[where]`.",
         "`where.nonzero()` gives (row, t) for each line of the scores: which items had the user met by then?",
-        "Up to position t, t included: items[row, : t + 1], and `seen[row]` of the same batch (it may be empty: "
-        "`Windows.seen` is () where nothing is known).",
+        "`batch.past(row, t)` says it: items[row, : t + 1], and `seen[row]` of the same batch.",
         "Collect the ranks in a list, begun with an empty int64 tensor, and concatenate. `.clone()` the scores before "
         "you write into them.",
     ),
@@ -1472,7 +1472,10 @@ check_evaluate = Check(
     part="evaluation.evaluate",
     task="Rank the cases with `rank_cases`, then return what `summarise` makes of the ranks, for these `ks`. "
     "`exclude_seen` says whether the user's own past is taken out.",
-    hints=("You have built both steps.", "Hand on what you were given: `exclude_seen` to the one, `ks` to the other."),
+    hints=(
+        "You have built both steps.",
+        "Hand on what you were given: `exclude_seen` and `gates` to the one, `ks` to the other.",
+    ),
     body=_evaluate,
     minutes=2,
     difficulty=1,
@@ -1802,9 +1805,10 @@ check_MarkovChain = Check(
     "the present item counts, and after padding popularity is left. `forward` and `score_at` as there.",
     hints=(
         "Fill a table of counts, (num_items + 1, num_items + 1), from pairs of neighbours: s[:-1] and s[1:].",
-        "`table[i, j] += 1` with arrays i and j counts a pair once, however often it comes: `np.add.at` does not.",
-        "A row of the table for each present item: table[items]. Add strength · share, divide by the row's sum + "
-        "strength, take the logarithm. Rows without counts need no exception.",
+        "`table[i, j] += 1` with arrays i and j counts a pair once, however often it comes. `np.add.at` does not, nor "
+        "a sparse tensor, which needs less memory: `torch.sparse_coo_tensor(pairs, ones, size).coalesce()`.",
+        "A row of the table for each present item: table[items], or `index_select` and `to_dense()` if it is sparse. "
+        "Add strength · share, divide by the row's sum + strength, take the logarithm.",
     ),
     body=lambda trial: _baseline(trial, {}, {"strength": 0.5}, {"strength": 200.0}),
     minutes=15,
