@@ -19,6 +19,7 @@ from skiprec_lite.promises import Positive, Size, validated
 
 P = ParamSpec("P")
 Loss = Callable[[Tensor], Tensor]  # gates (row, gate), also between 0 and 1 -> one loss per row
+Estimator = Callable[Concatenate[Tensor, Loss, P], Tensor]
 
 
 def _check_gates(name: str, logits: Tensor) -> None:
@@ -34,9 +35,7 @@ def _check_few(name: str, logits: Tensor) -> None:
 Logits = Annotated[Float[Tensor, " gate"], _check_gates]
 
 
-def _per_row(
-    estimator: Callable[Concatenate[Tensor, Loss, P], Tensor],
-) -> Callable[Concatenate[Tensor, Loss, P], Tensor]:
+def _per_row(estimator: Estimator[P]) -> Estimator[P]:
     """Hand on a loss that raises where it does not give one number per row: another shape would be broadcast."""
 
     @wraps(estimator)
@@ -55,12 +54,7 @@ def _per_row(
 @validated
 @_per_row
 def exact_gradient(logits: Annotated[Logits, _check_few], loss: Loss) -> Float[Tensor, " gate"]:
-    """Gradient of the expected loss, by enumerating all 2^n choices. Built in lesson 03.
-
-    Args:
-        logits: a_i of each gate; at most 16 gates (65,536 choices are enough to wait for).
-        loss: gates (row, gate) -> one loss per row; any other shape is an error.
-    """
+    """Gradient of the expected loss, by enumerating all 2^n choices of at most 16 gates. Built in lesson 03."""
     leaf = logits.detach().clone().requires_grad_()
     bits = [torch.tensor([0.0, 1.0], dtype=logits.dtype)] * len(logits)
     choices = torch.cartesian_prod(*bits).view(-1, len(logits))
@@ -117,22 +111,12 @@ def identity_straight_through(
 @validated
 @_per_row
 def reinforce(
-    logits: Logits,
-    loss: Loss,
-    samples: Size,
-    *,
-    baseline: bool = False,
-    generator: torch.Generator | None = None,
+    logits: Logits, loss: Loss, samples: Size, *, baseline: bool = False, generator: torch.Generator | None = None
 ) -> Float[Tensor, "sample gate"]:
     """REINFORCE: (f(z) - b) * d log p(z) / da = (f(z) - b)(z - pi). Unbiased. Built in lesson 03.
 
-    Args:
-        logits: a_i of each gate.
-        loss: gates (row, gate) -> one loss per row.
-        samples: how many gradients to draw.
-        baseline: subtract the loss of a second, independent sample; a baseline that depended on z itself would
-            bias the gradient. Two forward passes in place of one.
-        generator: source of the randomness.
+    The baseline b is the loss of a second, independent sample: one that depended on z itself would bias the gradient.
+    Two forward passes in place of one.
 
     Source: Williams (1992).
     """

@@ -32,14 +32,7 @@ def sample_gumbel(
 ) -> Float[Tensor, "..."]:
     """Standard Gumbel noise, g = -log(-log u) with u ~ Uniform(0, 1). Built in lesson 01.
 
-    Args:
-        shape: shape of the noise.
-        generator: source of the randomness; torch's global one if None.
-        dtype: a floating point type.
-        device: where to draw.
-
-    Returns:
-        Noise of that shape with mean 0.5772 (Euler-Mascheroni) and variance pi^2 / 6.
+    Its mean is 0.5772 (Euler-Mascheroni), its variance pi^2 / 6. Without a generator torch's global one draws.
 
     Source: Gumbel (1954); inverse CDF of F(x) = exp(-exp(-x)).
     """
@@ -52,12 +45,7 @@ def sample_gumbel(
 def gumbel_max(logits: Logits, *, generator: torch.Generator | None = None) -> Int[Tensor, "*batch"]:
     """Exact draws from Categorical(softmax(logits)): argmax(logits + Gumbel noise). Built in lesson 01.
 
-    Args:
-        logits: unnormalised log-probabilities, classes on the last axis; -inf rules a class out, but not all of a row.
-        generator: source of the randomness; torch's global one if None.
-
-    Returns:
-        One class index per row, shape (*batch,).
+    Classes lie on the last axis; a logit of -inf rules one out.
 
     Source: Gumbel (1954); Maddison et al. (2014), "A* sampling".
     """
@@ -76,9 +64,6 @@ def gumbel_softmax(
         tau: temperature. It changes the soft sample and the gradient, never the hard choice.
         hard: if True, the value is exactly one-hot and the gradient is the soft sample's (straight-through).
         generator: source of the randomness; torch's global one if None.
-
-    Returns:
-        Samples of the logits' shape; each row sums to 1.
 
     Source: Jang et al. (2017); Maddison et al. (2017); Chen et al. (2021), SkipRec (tau = 10).
     """

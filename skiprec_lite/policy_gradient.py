@@ -18,12 +18,7 @@ def block_drop_reward(
 ) -> Float[Tensor, "*where"]:
     """A hit earns 1 - used^2, a miss costs a constant: the fewer blocks, the more a hit is worth.
 
-    Built in lesson 13.
-
-    Args:
-        hit: whether the true item was among the first ones.
-        used: share of the blocks that was run, 0 ... 1.
-        miss: what a miss costs.
+    Built in lesson 13. `hit`: whether the true item was among the first ones; `used`: the share of blocks that ran.
 
     Source: Wu et al. (2018), BlockDrop.
     """
@@ -58,36 +53,26 @@ def self_critical_loss(
 
     The reward of the sampled gates is compared with that of the greedy ones, and the log-probability of the sampled
     gates is pushed by the difference: -(R(sampled) - R(greedy)) log p(sampled). A hit is a true item among the first
-    `k`, scored without dropout; a row's reward is the mean over its scored positions. `miss` sets what skipping may
-    cost: a hit at full depth stands miss above a miss, one without any block 1 + miss. Fits
-    `fit(..., gate_loss=self_critical_loss)`, where `cost` is the weight of the policy's part; Adam divides it out
-    again, since nothing else moves the policy. Built in lesson 13.
-
-    A sampled softmax shortens the cross-entropy only: a hit is a rank among all items, and the reward scores them all,
-    (scored, num_items + 1) numbers at once, without a gradient.
+    `k` of all, scored without dropout, also where a sampled softmax shortens the cross-entropy; a row's reward is the
+    mean over its scored positions. `miss` sets what skipping may cost: a hit at full depth stands miss above a miss,
+    one without any block 1 + miss. Fits `skiprec_stages(..., gate_loss=self_critical_loss)`, where `cost` is the
+    weight of the policy's part; Adam divides it out again, since nothing else moves the policy. Built in lesson 13.
 
     Source: Rennie et al. (2017); Wu et al. (2018), BlockDrop.
     """
     logits = model.gate_logits(batch.items, batch.cut)
     gates = model.decide(logits, sample=True).detach()
     greedy = model.decide(logits, sample=False)
+    scored = batch.scored()
+    row = scored.nonzero(as_tuple=True)[0]  # the row of each scored position
     rewards = []
     with torch.no_grad(), in_eval_mode(model):  # dropout would be noise in the difference
         for choice in (gates, greedy):
-            hits = _hits(model, batch, choice, k)
+            scores = model.backbone.score(model.skip_blocks(batch.items, choice)[scored])
+            true = scores.gather(1, batch.targets[scored].unsqueeze(1))
+            hits = (scores >= true).sum(dim=1) <= k  # ties count against the target, as in metrics
             used = choice.mean(dim=1)
-            rewards.append(per_row(block_drop_reward(hits, used[_rows(batch)], miss=miss), batch))
+            rewards.append(per_row(block_drop_reward(hits, used[row], miss=miss), batch))
     advantage = rewards[0] - rewards[1]
     policy = -(advantage * log_probability(logits, gates)).mean()
     return losses_at(model.backbone, batch, gates).mean() + cost * policy
-
-
-def _rows(batch: Windows) -> Tensor:
-    return batch.scored().nonzero(as_tuple=True)[0]
-
-
-def _hits(model: SkipRec, batch: Windows, gates: Float[Tensor, "batch block"], k: int) -> Bool[Tensor, " scored"]:
-    scored = batch.scored()
-    scores = model.backbone.score(model.skip_blocks(batch.items, gates)[scored])
-    true = scores.gather(1, batch.targets[scored].unsqueeze(1))
-    return (scores >= true).sum(dim=1) <= k  # ties count against the target, as in metrics

@@ -13,12 +13,9 @@ from skiprec_lite.gumbel import check_logits
 from skiprec_lite.promises import Count, Size, like, validated
 from skiprec_lite.windows import last_position
 
-WithGates = Annotated[
-    Any, like("a SkipRec", "backbone", "policy", "gates", "score_at")
-]  # a SkipRec: that module stands on this one
+# A SkipRec, whose module stands on this one.
+WithGates = Annotated[Any, like("a SkipRec", "backbone", "policy", "gates", "score_at")]
 KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
-
-
 CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 12)
 
 
@@ -28,8 +25,7 @@ def encode_kept(
 ) -> Float[Tensor, "batch time channel"]:
     """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
 
-    Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included; a gate that is
-    neither 0 nor 1 is an error. Built in lesson 12.
+    Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included. Built in lesson 12.
     """
     backbone.check_input(items, gates)
     keep = gates.bool()
@@ -37,10 +33,11 @@ def encode_kept(
         raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
     mask = items > 0
     hidden = backbone.embed(items).clone()  # (batch, time, channel); the walk writes into it, so it is our own
-    keepers = keep.T.nonzero()[:, 1].split(keep.sum(dim=0).tolist())  # for each block the rows that run it
-    for block, rows in zip(backbone.blocks, keepers):
+    for block, kept in zip(backbone.blocks, keep.T):
+        rows = kept.nonzero().squeeze(1)  # those who keep this block
         if len(rows) == len(items):  # nobody skips: nothing to gather
-            hidden = torch.cat([block(*part) for part in zip(hidden.split(CHUNK), mask.split(CHUNK))])
+            parts = zip(hidden.split(CHUNK), mask.split(CHUNK))
+            hidden = torch.cat([block(*part) for part in parts])
         elif len(rows):
             for some in rows.split(CHUNK):  # a block reads a copy, so no gradient needs what is overwritten
                 out = block(hidden.index_select(0, some), mask.index_select(0, some))
@@ -53,10 +50,6 @@ def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
     """Greedy gates with at most k blocks a user: of those that the policy would keep, the k it is surest of.
 
     Sure means a large gap between the keep and the skip logit. Built in lesson 12.
-
-    Args:
-        logits: (keep, skip) of each block.
-        k: the budget; from the number of blocks on it changes nothing.
     """
     gap = logits[..., 0] - logits[..., 1]
     surest = gap.topk(min(k, gap.shape[1]), dim=1).indices
@@ -68,13 +61,8 @@ def within_budget(logits: KeepOrSkip, k: Count) -> Float[Tensor, "batch block"]:
 def inference_seconds(model: WithGates, items: Int[Tensor, "batch time"], *, repeats: Size = 9) -> dict[str, float]:
     """Measure the next-item scores of one batch: all blocks run, and only the kept ones. Built in lesson 12.
 
-    The two are timed in turn, so that a machine whose speed drifts treats them alike; the policy's own time counts
-    for the second.
-
-    Args:
-        model: a SkipRec in eval mode.
-        items: the batch.
-        repeats: how often each is timed.
+    The two are timed in turn, `repeats` times each, so that a machine whose speed drifts treats them alike; the
+    policy's own time counts for the second. The model has to be in eval mode.
 
     Returns:
         {"full": …, "skipped": …}, medians in seconds.

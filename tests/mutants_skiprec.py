@@ -156,14 +156,14 @@ BLIND = (
     Mutant(
         "skipping",
         "only those who skip a block run it",
-        "keep.T.nonzero()[:, 1].split(keep.sum(dim=0).tolist())",
-        "(~keep).T.nonzero()[:, 1].split((~keep).sum(dim=0).tolist())",
+        "kept.nonzero().squeeze(1)",
+        "(~kept).nonzero().squeeze(1)",
     ),
     Mutant(
         "skipping",
         "the last gate belongs to the first block",
-        "zip(backbone.blocks, keepers)",
-        "zip(backbone.blocks, keepers[::-1])",
+        "zip(backbone.blocks, keep.T)",
+        "zip(backbone.blocks, keep.T.flip(0))",
     ),
     Mutant("skipping", "half a gate is a whole one", "if (gates != keep).any():", "if False:"),
     Mutant(
@@ -563,7 +563,7 @@ BLIND = (
     ),
     Mutant("policy_gradient", "ties count for the target", "(scores >= true)", "(scores > true)"),
     Mutant("policy_gradient", "k - 1 places count as a hit", "<= k  #", "< k  #"),
-    Mutant("policy_gradient", "k is always 10", "_hits(model, batch, choice, k)", "_hits(model, batch, choice, 10)"),
+    Mutant("policy_gradient", "k is always 10", "<= k  #", "<= 10  #"),
     Mutant(
         "policy_gradient",
         "the number of blocks for their share",
@@ -573,7 +573,7 @@ BLIND = (
     Mutant(
         "policy_gradient",
         "the share of blocks of all users for each",
-        "used[_rows(batch)]",
+        "used[row]",
         "used.mean().expand(len(hits))",
     ),
     Mutant(
@@ -585,7 +585,7 @@ BLIND = (
     Mutant(
         "policy_gradient",
         "hits at full depth",
-        "model.skip_blocks(batch.items, gates)[scored]",
+        "model.skip_blocks(batch.items, choice)[scored]",
         "model.backbone.encode(batch.items)[scored]",
     ),
     Mutant(
@@ -950,10 +950,15 @@ BLIND = (
     Mutant(
         "backbones.sasrec",
         "attention: queries and keys change places",
-        "queries, keys, values = (",
-        "keys, queries, values = (",
+        "queries, keys, values = by_head",
+        "keys, queries, values = by_head",
     ),
-    Mutant("backbones.sasrec", "attention: values are keys", "queries, keys, values = (", "queries, values, keys = ("),
+    Mutant(
+        "backbones.sasrec",
+        "attention: values are keys",
+        "queries, keys, values = by_head",
+        "queries, values, keys = by_head",
+    ),
     Mutant("backbones.sasrec", "attention: the softmax runs over queries", ".softmax(dim=-1)", ".softmax(dim=-2)"),
     Mutant(
         "backbones.sasrec",
@@ -1064,8 +1069,8 @@ BLIND = (
     Mutant(
         "backbones.sasrec",
         "SASRec: the last item is ruled out for padding",
-        "bias = torch.cat([self.padding_score, self.output_bias])",
-        "bias = torch.cat([self.output_bias, self.padding_score])",
+        "F.pad(self.output_bias, (1, 0), value=-torch.inf)",
+        "F.pad(self.output_bias, (0, 1), value=-torch.inf)",
     ),
     Mutant(
         "backbones.sasrec",
@@ -1188,8 +1193,8 @@ OWN = (
     Mutant(
         "policy_gradient",
         "the cost of a miss is not handed on",
-        "used[_rows(batch)], miss=miss)",
-        "used[_rows(batch)])",
+        "used[row], miss=miss)",
+        "used[row])",
     ),
     Mutant(
         "policy_gradient",
@@ -1295,8 +1300,8 @@ OWN = (
     Mutant(
         "skipping",
         "who is not alone in keeping a block runs it without a mask",
-        "torch.cat([block(*part) for part in zip(hidden.split(CHUNK), mask.split(CHUNK))])",
-        "torch.cat([block(part) for part in hidden.split(CHUNK)])",
+        "[block(*part) for part in parts]",
+        "[block(part) for part, _ in parts]",
     ),
     # --- controls ---
     Mutant("lab.random_depth", "random depths in eval mode too", "gates if self.training else None", "gates"),

@@ -14,9 +14,6 @@ class AttentionBlock(nn.Module):
 
     hidden + attend(norm(hidden)), then the same around linear -> ReLU -> linear: one block, behind one gate.
 
-    Raises:
-        ValueError: if `channels` cannot be shared out among the heads.
-
     Source: Kang & McAuley (2018), SASRec; Vaswani et al. (2017).
     """
 
@@ -52,9 +49,9 @@ class AttentionBlock(nn.Module):
     ) -> Float[Tensor, "batch time channel"]:
         """Let each position take a weighted mean of the present and the past: softmax(q k / sqrt(width)) v."""
         time = hidden.shape[1]
-        queries, keys, values = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.project(hidden).chunk(3, dim=-1)
-        )  # (batch, head, time, width)
+        parts = self.project(hidden).chunk(3, dim=-1)  # each (batch, time, channel)
+        by_head = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts]
+        queries, keys, values = by_head  # each (batch, head, time, width)
         allowed = torch.ones(time, time, dtype=torch.bool, device=hidden.device).tril()
         if mask is not None:  # a position always reads itself, so that no row of the softmax is empty
             itself = torch.eye(time, dtype=torch.bool, device=hidden.device)
@@ -68,23 +65,11 @@ class SASRec(Backbone):
     """Self-attention blocks on items and positions, scored with the items' own embedding. Built in lesson 13.
 
     Positions are counted from the right end of a row, so that padding on the left changes nothing; what is further
-    back than `max_length` shares the last place.
-
-    Args:
-        num_items: size of the catalogue; item indices 1 ... num_items.
-        channels: width of the embedding and of every block.
-        num_blocks: attention blocks.
-        heads: attention heads of each block.
-        max_length: different positions.
-        dropout: on the embedded items, the attention weights and the branches of each block.
-
-    Raises:
-        ValueError: if heads do not divide channels.
+    back than `max_length` shares the last place. Dropout acts on the embedded items, on the attention weights and on
+    the branches of each block.
 
     Source: Kang & McAuley (2018).
     """
-
-    padding_score: Tensor
 
     @validated
     def __init__(
@@ -108,16 +93,16 @@ class SASRec(Backbone):
         self.blocks = nn.ModuleList(AttentionBlock(channels, heads, dropout=dropout) for _ in range(num_blocks))
         self.norm = nn.LayerNorm(channels)
         self.output_bias = nn.Parameter(torch.zeros(num_items))
-        self.register_buffer("padding_score", torch.tensor([-torch.inf]), persistent=False)
 
     def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
         """Embed items and add the place of each, counted from the right; padding becomes 0."""
-        age = torch.arange(items.shape[1] - 1, -1, -1, device=items.device).clamp_max(len(self.positions) - 1)
+        age = torch.arange(items.shape[1] - 1, -1, -1, device=items.device)  # 0 at the right end
+        age = age.clamp_max(len(self.positions) - 1)
         embedded = self.embedding(items) + self.positions[age]
         return self.dropout(embedded * (items > 0).unsqueeze(-1))
 
     @validated
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items by their embedding; column 0 (padding) has a bias of -inf."""
-        bias = torch.cat([self.padding_score, self.output_bias])
+        bias = F.pad(self.output_bias, (1, 0), value=-torch.inf)  # column 0, padding
         return F.linear(self.norm(hidden), self.embedding.weight, bias)
