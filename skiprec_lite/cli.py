@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from skiprec_lite import checkpoints, downloads, tables
-from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
+from skiprec_lite.backbones import Backbone, MarkovChain, NextItemModel, NextItNet
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.metrics import mean_and_error, ndcg, paired_difference
@@ -46,10 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from skiprec_lite.lab import (  # here: an import of this file does not load the lab, a command does
-        experiments,
-        runs,
-    )
+    from skiprec_lite.lab import plans, runs  # here: an import of this file does not load the lab, a command does
 
     parser = argparse.ArgumentParser(
         prog="python -m skiprec_lite",
@@ -101,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--protocol", choices=sorted(runs.PROTOCOLS), default="last_n", help="what is held out")
     added.add_argument("--blocks", type=int, default=8, help="residual blocks; dilations 1 and 4 in turn")
     added.add_argument("--channels", type=int, default=64, help="width of the backbone")
-    chosen = experiments.CHOSEN_TRAINING
+    chosen = plans.CHOSEN_TRAINING
     added.add_argument("--epochs", type=int, default=chosen["epochs"], help="at most so many epochs")
     added.add_argument("--cost", type=float, default=chosen["cost"], help="weight of the mean gate in the loss")
     added.add_argument("--tau", type=float, default=10.0, help="temperature of the gates' gradient")
@@ -126,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--include-seen", action="store_true", help="also recommend what the user has met already")
 
     added = verb("experiment", _experiment, "Run what is missing of one of the long experiments behind the lessons.")
-    added.add_argument("name", choices=sorted(experiments.EXPERIMENTS), help="which one")
+    added.add_argument("name", choices=sorted(plans.EXPERIMENTS), help="which one")
     reads_data(added)
     added.add_argument("--check", action="store_true", help="run its smallest row again and compare: 2 to 95 s")
     added.add_argument("--folder", type=Path, default=tables.RESULTS, help="where the tables are")
@@ -216,16 +213,16 @@ def _data(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> dict[str, Any]:
-    from skiprec_lite.lab import experiments, runs
+    from skiprec_lite.lab import judging, plans, runs
 
     data = _interactions(options.data)
     split = runs.PROTOCOLS[options.protocol](data)
     sample = {"softmax": "sampled", "negatives": options.negatives} if options.softmax == "sampled" else {}
-    run = experiments.chosen_run(
+    run = plans.chosen_run(
         full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
         cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau, **sample,
     )  # fmt: skip
-    model = runs.build_network(run, split.num_items)
+    model = runs.build(run, split)
     output = options.output or _runs() / "last.safetensors"
     if not output.parent.is_dir():
         if options.output:
@@ -248,7 +245,7 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     known = {
         "command": " ".join(sys.argv[1:]), "seed": options.seed, "data": data.name, "items": _fingerprint(data),
-        "protocol": options.protocol, "trained on": runs.trained_on(split),
+        "protocol": options.protocol, "trained on": judging.trained_on(split),
     }  # fmt: skip
     checkpoints.save(model, output, **known)  # before they are judged: that may be stopped, or memory not be enough
     behind_best = {e: [round(x, 5) for x in b] for e, b in list(history.behind_best.items())[-3:]}
@@ -289,7 +286,7 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
 
 def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, Split]:
     """The split that some weights were trained on: under any other they would be judged on what they have seen."""
-    from skiprec_lite.lab import runs
+    from skiprec_lite.lab import judging, runs
 
     known = checkpoints.notes(path)
     protocol = known.get("protocol", asked)
@@ -309,7 +306,7 @@ def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, S
             f"choose other weights with --model"
         )
     split = runs.PROTOCOLS[protocol](data)
-    here = runs.trained_on(split)
+    here = judging.trained_on(split)
     if known.get("trained on", here) != here:
         raise ValueError(
             f"{path.name}: trained on other rows than those that {protocol} makes of {data.name} now, so what is held "
@@ -318,7 +315,7 @@ def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, S
     return protocol, split
 
 
-def _judge(model: Backbone | SkipRec, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
+def _judge(model: NextItemModel, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
     """Test quality with its error, the paired difference to the Markov chain, blocks kept and speed gained."""
     ranks = rank_cases(model, split.test, exclude_seen=exclude_seen)
     found: dict[str, Any] = dict(summarise(ranks))
@@ -371,7 +368,7 @@ def _recommend(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show_user(
-    model: Backbone | SkipRec,
+    model: NextItemModel,
     data: Interactions,
     user_id: str,
     *,
@@ -415,11 +412,12 @@ def _experiment(options: argparse.Namespace) -> dict[str, Any]:
     if options.check:
         if data:
             raise ValueError(f"--check compares with the course's tables, which are not about {data.name}")
-        found = experiments.check(options.name, folder=options.folder)
+        found = experiments.check(options.name, folder=options.folder, progress=not options.json)
         if not options.json:
             print(
-                f"{found['run']}: validation NDCG@10 {found['found']:.5f}, "
-                f"in the table {found['in the table']:.5f}: level"
+                f"{found['run']}: validation NDCG@10 {found['found']:.5f}, in the table {found['in the table']:.5f}, "
+                f"allowance {found['allowance']:.4f} ({found['why']}): "
+                f"level with the table within the spread over seeds"
             )
         return found
     table = experiments.run_experiment(
