@@ -96,10 +96,10 @@ def check(name: str, *, folder: Path = RESULTS, progress: bool = True) -> dict[s
     experiment = _find(name)
     (run,) = (r for r in experiment.runs() if r.name == experiment.smallest)
     table = read_table(folder / f"{name}.csv")
-    in_rows = dict(zip(table["run"], table["validation ndcg@10"]))
+    in_rows: dict[str, float] = dict(zip(table["run"], table["validation ndcg@10"]))
     if run.name not in in_rows:
         raise ValueError(f"{name}.csv has no row {run.name!r} yet")
-    in_table = float(in_rows[run.name])
+    in_table = in_rows[run.name]
     allowed, why = allowance(run, table)
     row = execute(run, test=False, stored=folder.parent / "runs", progress=progress).row
     found = row["validation ndcg@10"]
@@ -115,17 +115,20 @@ def allowance(run: Run, table: pd.DataFrame) -> tuple[float, str]:
     """How far from its row in the table a run's validation NDCG@10 may end on another machine, and why so far."""
     if run.model in COUNTING:
         return ROUNDING, "it counts: nothing is drawn"
-    twins = [row for row in table.itertuples() if _but_for_the_seed(row) == _but_for_the_seed(run)]
-    if len(twins) < 2:
+    mine = _but_for_the_seed(run.settings(), run.seed)
+    twins = [
+        (model, protocol, _but_for_the_seed(settings, seed)) == (run.model, run.protocol, mine)
+        for model, protocol, settings, seed in zip(table["model"], table["protocol"], table["settings"], table["seed"])
+    ]
+    if sum(twins) < 2:
         return ONE_SEED, "one seed in the table: twice the largest spread over seeds in quality.csv"
-    spread = float(table.loc[[row.Index for row in twins], "validation ndcg@10"].std())
-    return max(ROUNDING, 2 * spread), f"twice the spread over {len(twins)} seeds, at least {ROUNDING}"
+    spread = float(table["validation ndcg@10"][twins].std())
+    return max(ROUNDING, 2 * spread), f"twice the spread over {sum(twins)} seeds, at least {ROUNDING}"
 
 
-def _but_for_the_seed(run: Any) -> tuple[str, ...]:
-    """What a run, or a row of a table, shares with its twins of other seeds; a seed's number may be in a setting."""
-    settings = run.settings() if isinstance(run, Run) else run.settings
-    return run.model, run.protocol, settings.replace(f", seed {run.seed}", "")
+def _but_for_the_seed(settings: str, seed: int) -> str:
+    """Settings without the seed in the name of an earlier run."""
+    return settings.replace(f", seed {seed}", "")
 
 
 def _find(name: str) -> Experiment:
