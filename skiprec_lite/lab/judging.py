@@ -10,17 +10,39 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.backbones import Backbone, MarkovChain, NextItemModel
 from skiprec_lite.controls import RandomGates
-from skiprec_lite.evaluation import gates_of, mean_per_user, rank_cases, summarise
+from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.running_products import RunningProducts, steps_since_marker
-from skiprec_lite.metrics import hit_rate, ndcg
+from skiprec_lite.metrics import hit_rate, mean_and_error, ndcg, paired_difference
+from skiprec_lite.skipping import inference_seconds
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.synthetic import KnownDepth
 from skiprec_lite.windows import Split, Windows
 
 World = KnownDepth | RunningProducts  # synthetic users
+
+
+def quality(model: NextItemModel, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
+    """Test quality with its error, the paired difference to the Markov chain, blocks kept and speed gained."""
+    ranks = rank_cases(model, split.test, exclude_seen=exclude_seen)
+    found: dict[str, Any] = dict(summarise(ranks))
+    if len(split.test) > 1:
+        per_user = mean_per_user(ndcg(ranks, 10), split.test)
+        of_markov = ndcg_per_user(MarkovChain(split), split.test, exclude_seen=exclude_seen)
+        found["ndcg@10 error"] = mean_and_error(per_user).error
+        found["markov ndcg@10"] = float(of_markov.mean())
+        found["difference"], found["difference error"] = paired_difference(per_user, of_markov)
+    if isinstance(model, SkipRec):
+        gates, drawn = gates_of(model, split.test), gates_of(model, split.test, sample=True)
+        found["sampled ndcg@10"] = evaluate(model, split.test, (10,), exclude_seen=exclude_seen, gates=drawn)["ndcg@10"]
+        seconds = inference_seconds(model, split.test.items[:256])
+        found |= {
+            "blocks": float(gates.sum(dim=1).mean()), "of": gates.shape[1], "patterns": len(gates.unique(dim=0)),
+            "speed-up": seconds["full"] / seconds["skipped"],
+        }  # fmt: skip
+    return found
 
 
 def in_world(world: World, model: NextItemModel, cases: Windows, *, watch: bool) -> dict[str, Any]:

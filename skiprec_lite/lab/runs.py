@@ -103,7 +103,7 @@ class Run:
         if "negatives" in self.training and self.training.get("softmax") != "sampled":
             raise ValueError(f"run {self.name!r}: only softmax='sampled' reads the training setting negatives")
         if self.model in ("random gates", "random depth") and not self.policy:
-            needed = ", ".join(_settings_of_the_policy(self.model))
+            needed = ", ".join(_settings_of_the_policy(self))
             raise ValueError(f"run {self.name!r}: {self.model} needs the policy setting {needed}")
         if "gate_loss" in self.training:
             self._check_choice("gate_loss", self.training["gate_loss"], GATE_LOSSES)
@@ -126,16 +126,16 @@ def _settings_that_are_read(run: Run) -> dict[str, set[str]]:
     training = _settings_of(fit) | {"pretrained", "softmax", "negatives"}
     if _gated(run):
         training |= _settings_of(skiprec_stages) | {"policy_reads"}
-    policy = _settings_of_the_policy(run.model)
+    policy = _settings_of_the_policy(run)
     return {"data": data, "backbone": _settings_of(NETWORKS[run.model]), "policy": policy, "training": training}
 
 
-def _settings_of_the_policy(model: str) -> set[str]:
-    if model == "random gates":
+def _settings_of_the_policy(run: Run) -> set[str]:
+    if run.model == "random gates":
         return {"keep_rate"}
-    if model == "random depth":
+    if run.model == "random depth":
         return {"full_share"}
-    return _settings_of(PolicyNetwork) - {"num_blocks"} | {"tau"} if model.startswith("skiprec") else set()
+    return _settings_of(PolicyNetwork) - {"num_blocks"} | {"tau"} if _gated(run) else set()
 
 
 def _settings_of(function: Callable[..., object]) -> set[str]:
