@@ -19,8 +19,8 @@ class Interactions:
     """Who interacted with what, when.
 
     Attributes:
-        table: one row per interaction in file order, columns user (0 ... users - 1), item (1 ... num_items),
-            timestamp; further columns of the file are kept aside in it.
+        table: a row per interaction in file order: user (0 ... users - 1), item (1 ... num_items), timestamp, and what
+            further columns the file has.
         user_ids: the file's own user ids; position = user index.
         item_ids: the file's own item ids; position = item index - 1.
         titles: a name for each item, position = item index - 1 (the item id where the file has no titles).
@@ -47,11 +47,7 @@ class Interactions:
         return len(self.item_ids)
 
     def user_index(self, user_id: str | int) -> int:
-        """Return the index of the user with this id in the file.
-
-        Raises:
-            ValueError: if there is none.
-        """
+        """Return the index of the user with this id in the file; a ValueError if there is none."""
         try:
             return self.user_ids.index(str(user_id))
         except ValueError:
@@ -59,11 +55,7 @@ class Interactions:
             raise ValueError(f"unknown user {user_id!r}: this data has {len(self.user_ids)} users ({few}, …)") from None
 
     def title(self, item: int) -> str:
-        """Return the title of an item index.
-
-        Raises:
-            ValueError: if there is no such item.
-        """
+        """Return the title of an item index; a ValueError if there is no such item."""
         if not 1 <= item <= self.num_items:
             raise ValueError(f"items must lie in 1 ... {self.num_items}, got {item}")
         return self.titles[item - 1]
@@ -87,16 +79,12 @@ def _check_table(name: str, table: pd.DataFrame, *, users: int, items: int) -> N
 
 
 def load_movielens(name: str = "100k", root: Path | str | None = None) -> Interactions:
-    """MovieLens, fetched and checked on first use.
+    """MovieLens, fetched and checked on first use (`downloads.fetch` says where it lies, and what may go wrong).
 
     Args:
         name: "100k" (100,000 ratings, 943 users, 1,682 films), "1m" (1,000,209 ratings, 6,040 users, 3,706 films) or
             "20m" (20,000,263 ratings, 138,493 users, 26,744 films).
         root: the folder that holds (or will hold) the data; downloads.data_folder() if None.
-
-    Raises:
-        ValueError: for another name, or if the files on disk are not that data set.
-        ConnectionError: if it is not on disk and no source can be reached; the message says what to do.
 
     Source: Harper & Konstan (2015), "The MovieLens datasets: history and context".
     """
@@ -128,12 +116,7 @@ def read_interactions(path: Path | str) -> Interactions:
         raise ValueError(f"{path.name}: expected a file that ends in {', '.join(_READERS)}")
     try:
         _must_be_text(path)
-        try:
-            table = _READERS[path.suffix](path)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"is not UTF-8 text ({error}): save it as UTF-8") from error
-        except pd.errors.ParserError as error:
-            raise ValueError(f"cannot be read as a table: {error}") from error
+        table = _READERS[path.suffix](path)
         if table.empty:
             raise ValueError("holds no interaction")
         for name in ("user", "item"):
@@ -142,7 +125,7 @@ def read_interactions(path: Path | str) -> Interactions:
                 raise ValueError(f"{_row(empty)} has no {name}")
         table["timestamp"] = _numbers(table["timestamp"])
     except ValueError as error:
-        raise ValueError(f"{path.name}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path.name}: {' '.join(_problem(error).split())}") from error
     return _index(table, path.name)
 
 
@@ -159,6 +142,12 @@ _NOT_TEXT = {
     b"\xff\xfe": "is written in UTF-16: save it as UTF-8",
     b"\xfe\xff": "is written in UTF-16: save it as UTF-8",
 }
+
+
+def _problem(error: ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"is not UTF-8 text ({error}): save it as UTF-8"
+    return f"cannot be read as a table: {error}" if isinstance(error, pd.errors.ParserError) else str(error)
 
 
 def _must_be_text(path: Path) -> None:
@@ -219,9 +208,7 @@ def _read_lines(path: Path) -> pd.DataFrame:
     })  # fmt: skip
 
 
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".inter": _read_inter, ".csv": _read_csv, ".txt": _read_lines
-}  # fmt: skip
+_READERS = {".inter": _read_inter, ".csv": _read_csv, ".txt": _read_lines}
 
 
 def _numbers(timestamps: pd.Series) -> pd.Series:
@@ -229,9 +216,8 @@ def _numbers(timestamps: pd.Series) -> pd.Series:
     wrong = ~np.isfinite(numbers.to_numpy(dtype=np.float64))
     if wrong.any():
         found = timestamps[wrong].iloc[0]
-        raise ValueError(
-            f"{_row(wrong)} has the timestamp {str(found)!r}: expected a number, such as seconds since 1970"
-        )
+        expected = "expected a number, such as seconds since 1970"
+        raise ValueError(f"{_row(wrong)} has the timestamp {str(found)!r}: {expected}")
     return numbers
 
 

@@ -57,17 +57,9 @@ def data_folder() -> Path:
 
 
 def fetch(name: str, root: Path | str | None = None) -> movielens.Tables:
-    """Read one of the MovieLens data sets, after fetching it if it is missing.
+    """Read ratings and films of "100k", "1m" or "20m", after fetching them if they are missing from the data folder.
 
     MovieLens-100K is kept as two small CSV files, the larger ones as the archives that they came in.
-
-    Args:
-        name: "100k", "1m" or "20m".
-        root: the folder that holds (or will hold) the data; data_folder() if None.
-
-    Returns:
-        ratings (user, item, rating, timestamp; in file order) and
-        films (item, title such as "Toy Story (1995)", genres joined by |).
 
     Raises:
         ValueError: for another name, or if what is on disk, or what a source sent, is not that data set.
@@ -95,13 +87,8 @@ def fetch(name: str, root: Path | str | None = None) -> movielens.Tables:
 def put(file: Path | str, root: Path | str | None = None) -> str:
     """Put a file that was fetched by other means where `fetch` looks for it: a classroom needs no network.
 
-    Args:
-        file: ml-100k.zip, ml-1m.zip or ml-20m.zip of GroupLens, or the recbole wheel, which holds MovieLens-100K.
-            It is told by its hash, its name does not matter.
-        root: the folder that will hold the data; data_folder() if None.
-
-    Returns:
-        The name of the data set.
+    It may be ml-100k.zip, ml-1m.zip or ml-20m.zip of GroupLens, or the recbole wheel, which holds MovieLens-100K; it is
+    told by its hash, whatever its name. The name of the data set comes back.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -117,13 +104,14 @@ def put(file: Path | str, root: Path | str | None = None) -> str:
         _put_100k(movielens.read_100k_wheel(file), "the wheel", folder / "ml-100k")
         return "100k"
     for name, archive in ARCHIVES.items():
-        if found == archive.sha256 and name == "100k":
+        if found != archive.sha256:
+            continue
+        if name == "100k":
             _put_100k(archive.read(file), archive.name, folder / "ml-100k")
-            return name
-        if found == archive.sha256:
+        else:
             with _part(folder) as part:
                 os.replace(shutil.copyfile(file, part / archive.name), folder / archive.name)
-            return name
+        return name
     names = ", ".join(archive.name for archive in ARCHIVES.values())
     raise ValueError(
         f"{file} is none of {names} as GroupLens has them, nor the wheel {WHEEL} (its SHA-256 is {found[:12]}…); "

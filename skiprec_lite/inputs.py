@@ -35,29 +35,13 @@ def described(value: object) -> str:
 
 
 def check_tensor(name: str, value: object, kind: str, *axes: str | int) -> None:
-    """Raise unless value is a tensor of such numbers and such axes; their contents are not looked at.
-
-    Args:
-        name: what the reader calls it.
-        value: what was given.
-        kind: "floating point numbers", "whole numbers", "bools" or "numbers".
-        axes: a name for an axis of any length, a number for one that must be as long, "..." first for any more; none
-            at all allow every shape.
-
-    Raises:
-        TypeError: if it is no tensor, or one of another kind of numbers.
-        ValueError: if it has another shape.
-    """
+    """Raise unless value is a tensor of such numbers (one of KINDS), its axes as long as those given as a number."""
     if not isinstance(value, Tensor) or not KINDS[kind](value.dtype):
         raise TypeError(f"{name} must be a tensor of {kind}, got {described(value)}")
-    if not axes:
-        return
-    own = axes[1:] if axes[0] == "..." else axes
-    right = value.dim() == len(own) or (own is not axes and value.dim() > len(own))
-    tail = value.shape[value.dim() - len(own) :] if right else ()
-    if not right or any(isinstance(axis, int) and axis != size for axis, size in zip(own, tail)):
-        wanted = ", ".join(map(str, axes)) + ("," if len(axes) == 1 else "")
-        raise ValueError(f"{name} must be of shape ({wanted}), got shape {tuple(value.shape)}")
+    wanted = tuple(size if isinstance(axis, str) else axis for axis, size in zip(axes, value.shape))
+    if len(axes) != value.dim() or wanted != value.shape:
+        said = ", ".join(map(str, axes)) + ("," if len(axes) == 1 else "")
+        raise ValueError(f"{name} must be of shape ({said}), got shape {tuple(value.shape)}")
 
 
 def check_rows(name: str, items: Tensor) -> None:
@@ -75,17 +59,6 @@ def check_whole(name: str, value: object, least: int | None = 1, most: int | Non
         raise ValueError(f"{name} must lie in {least or 0} ... {most}, got {number}")
     if least is not None and number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
-
-
-def check_sizes(**sizes: object) -> None:
-    """Raise unless each is a whole number of at least 1."""
-    for name, value in sizes.items():
-        check_whole(name, value)
-
-
-def check_seed(seed: object) -> None:
-    """Raise unless seed is a whole number that NumPy's generators and torch's take."""
-    check_whole("seed", seed, 0, 2**63 - 1)
 
 
 def check_number(
@@ -123,10 +96,10 @@ def check_has(name: str, value: object, wanted: str, *attributes: str) -> None:
         raise TypeError(f"{name} must be {wanted}, got {described(value)}")
 
 
-def check_callable(name: str, value: object, wanted: str) -> None:
+def check_callable(name: str, value: object) -> None:
     """Raise TypeError unless value can be called."""
     if not callable(value):
-        raise TypeError(f"{name} must be {wanted}, got {described(value)}")
+        raise TypeError(f"{name} must be a function, got {described(value)}")
 
 
 def check_floating(name: str, dtype: object) -> None:
@@ -136,12 +109,7 @@ def check_floating(name: str, dtype: object) -> None:
 
 
 def whole_numbers(name: str, values: object, least: int = 1, *, each: str = "") -> list[int]:
-    """Return the values as a list; `each` is what one of them is called.
-
-    Raises:
-        TypeError: if they are not a row of whole numbers.
-        ValueError: if one is below `least`.
-    """
+    """Return a row of whole numbers as a list; `each` is what one of them is called."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must be a row of whole numbers, such as (1, 4), got {described(values)}")
     found = [value.item() if isinstance(value, Tensor) and value.dim() == 0 else value for value in values]
@@ -151,11 +119,7 @@ def whole_numbers(name: str, values: object, least: int = 1, *, each: str = "") 
 
 
 def item_row(name: str, values: object) -> np.ndarray:
-    """Return a sequence of items as an int64 array; their range is not looked at.
-
-    Raises:
-        TypeError: if it is anything but a flat row of whole numbers: 2.5 would be cut to 2, a text is no index.
-    """
+    """Return a flat row of whole numbers as an int64 array: 2.5 would be cut to 2, a text is no index."""
     try:
         row = np.asarray(values)
     except (ValueError, TypeError, RuntimeError):  # rows of different lengths; a tensor that numpy cannot hold

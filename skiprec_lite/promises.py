@@ -52,7 +52,8 @@ def validated(function: Callable[P, R]) -> Callable[P, R]:
     rules = []
     method = function.__name__ != "__init__" and "self" in inspect.signature(function).parameters
     for place, (name, parameter) in enumerate(inspect.signature(function).parameters.items()):
-        kinds = get_args(parameter.annotation) if _is_union(parameter.annotation) else (parameter.annotation,)
+        asked = parameter.annotation
+        kinds = get_args(asked) if get_origin(asked) in (Union, UnionType) else (asked,)
         real = [kind for kind in kinds if kind is not type(None)]
         plain = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and len(real) == 1
         if plain and (rule := _rule_of(real[0], len(kinds) > len(real))):
@@ -104,10 +105,6 @@ def _said_by(value: object) -> dict[str, int]:
     return said(value) if said else {}
 
 
-def _is_union(annotation: object) -> bool:
-    return get_origin(annotation) in (Union, UnionType)
-
-
 def _rule_of(kind: Any, optional: bool) -> Rule | None:
     """What an annotation asks of an argument: None if nothing."""
     more = [mark for mark in getattr(kind, "__metadata__", ()) if callable(mark)]
@@ -136,7 +133,7 @@ def _checks_of(kind: Any, optional: bool) -> list[Check]:
     if kind in _PLAIN:
         return [_PLAIN[kind]]
     if get_origin(kind) is Callable or kind is Callable:
-        return [partial(check_callable, wanted="a function")]
+        return [check_callable]
     if hasattr(kind, "check_argument"):
         return [kind.check_argument]
     if isinstance(kind, type) and get_origin(kind) is None and kind not in (inspect.Parameter.empty, object, str):

@@ -33,12 +33,8 @@ class WithNegatives(Windows):
 def sampled(stages: Sequence[Any], num_items: Size, negatives: Size = 2000) -> list[Any]:
     """Stages of training (`training.Stage`) whose losses score the target and a draw of items that a batch shares.
 
-    The bias of the draw is corrected (`sampled_cross_entropy`). Validation ranks all items either way.
-
-    Args:
-        stages: such as [Stage(epochs)] or `skiprec_stages(…)`; without gates they minimise the next-item loss.
-        num_items: size of the catalogue.
-        negatives: so many items a step; all of them in a catalogue that has no more.
+    So many negatives are drawn a step, all items of a catalogue that has no more. The bias of the draw is corrected
+    (`sampled_cross_entropy`). Stages without gates minimise the next-item loss. Validation ranks all items either way.
     """
 
     def drawn(batch: Windows) -> Windows:
@@ -59,11 +55,7 @@ def draw_negatives(num_items: Size, number: Size) -> Int[Tensor, " drawn"]:
 
 
 def sampled_next_item_loss(model: NextItemModel, batch: Windows) -> Float[Tensor, ""]:
-    """Cross-entropy at every scored position of a batch against its negatives, its mean.
-
-    Raises:
-        TypeError: if the model has no hidden states and output layer.
-    """
+    """Cross-entropy at every scored position of a batch against its negatives, its mean."""
     part, encode = getattr(model, "backbone", model), getattr(model, "encode", None)
     if not isinstance(part, Encoder) or encode is None:
         raise TypeError(
@@ -77,11 +69,7 @@ def cross_entropy(
 ) -> Float[Tensor, "..."]:
     """Cross-entropy at the scored positions of a batch: over all items, or against the batch's negatives if it has any.
 
-    Args:
-        model: scores from hidden states.
-        hidden: the states at batch.scored(), row by row.
-        batch: its targets and, for a sampled softmax, its negatives.
-        reduction: "mean" gives one number, "none" one for each scored position.
+    `hidden` holds the states at batch.scored(), row by row; reduction "mean" gives one number, "none" one for each.
     """
     targets = batch.targets[batch.scored()]  # (batch, time) -> (scored,)
     if isinstance(batch, WithNegatives) and batch.negatives is not None:
@@ -106,16 +94,6 @@ def sampled_cross_entropy(
 
     What stays biased is the logarithm: on average it falls short of the logarithm of the average (Jensen), by about
     var / (2 mean^2) of the whole, which falls as 1 / n.
-
-    Args:
-        model: gives the rows of its output layer for the items that are scored.
-        hidden: what to score from.
-        targets: the true item of each row, 1 ... num_items.
-        negatives: different items, drawn uniformly without replacement (`draw_negatives`).
-        reduction: "mean" or "none".
-
-    Raises:
-        TypeError: if nothing says what the model's output rows are.
 
     Source: Bengio & Senécal (2008) and Jean et al. (2015), who correct the scores of any proposal; uniform draws are
     the simplest. The code of NextItNet's authors draws 20 % of the items a step, and so does the code published with

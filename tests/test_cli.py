@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from skiprec_lite import checkpoints, cli
+from skiprec_lite.lab import judging
 
 
 @pytest.fixture(scope="module")
@@ -135,16 +136,16 @@ def test_weights_are_there_before_they_are_judged(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "kept.safetensors"
-    judge = cli._judge
+    quality = judging.quality
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_judge", stopped)
+    monkeypatch.setattr(judging, "quality", stopped)
     assert run("train", "--data", small, "--output", output, *TINY[:-1]) == 130
     assert str(output) in capsys.readouterr().out
     assert "metric" not in checkpoints.notes(output)
-    monkeypatch.setattr(cli, "_judge", judge)
+    monkeypatch.setattr(judging, "quality", quality)
     assert run("evaluate", "--data", small, "--model", output, "--json") == 0
     assert 0 < answer(capsys)["ndcg@10"] < 1
 

@@ -1,5 +1,6 @@
-"""Experiments: resumed without losing or doubling a row, honest about their settings, equal to their tables."""
+"""Experiments: no row lost or doubled, settings and code named, level with their tables when run again."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from test_runs import NETWORK, SHORT, SYNTHETIC
 
 from skiprec_lite import checkpoints, tables
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.lab import experiments, runs
-from skiprec_lite.lab.experiments import EXPERIMENTS, Experiment
+from skiprec_lite.lab import experiments, judging, runs
+from skiprec_lite.lab.plans import EXPERIMENTS, Experiment
 from skiprec_lite.lab.runs import Outcome, Run
 from skiprec_lite.skiprec import SkipRec
 
@@ -69,7 +70,7 @@ def test_a_killed_experiment_goes_on_where_it_stopped(
     epochs = tables.read_table(tmp_path / "results" / "made_up_epochs.csv")
     assert list(zip(epochs["run"], epochs["epoch"])) == [(name, epoch) for name in "abc" for epoch in range(2)]
     saved = tmp_path / "runs" / "made_up" / "b.safetensors"
-    assert runs.fingerprint(checkpoints.load(saved)) == found["weights"][1]
+    assert judging.fingerprint(checkpoints.load(saved)) == found["weights"][1]
 
 
 def test_what_a_killed_run_left_in_the_side_tables_is_dropped(start: Start, tmp_path: Path) -> None:
@@ -113,21 +114,67 @@ def test_uncommitted_changes_stop_an_experiment_before_its_first_run(
     assert not (tmp_path / "results").exists()
 
 
+def moved(table: Path, run: str, by: float) -> None:
+    """Change what a table says of a run."""
+    rows = pd.read_csv(table)
+    rows.loc[rows["run"] == run, "validation ndcg@10"] += by
+    rows.to_csv(table, index=False)
+
+
 def test_check_compares_the_smallest_row_with_a_fresh_run(start: Start, tmp_path: Path) -> None:
     start(small("a"))
     folder = tmp_path / "results"
-    found = experiments.check("made_up", folder=folder)
+    found = experiments.check("made_up", folder=folder, progress=False)
     assert found["found"] == found["in the table"] > 0.1
-    table = folder / "made_up.csv"
-    row = pd.read_csv(table)
-    row["validation ndcg@10"] += 0.002
-    row.to_csv(table, index=False)
-    with pytest.raises(ValueError, match="the table says"):
-        experiments.check("made_up", folder=folder)
-    row["run"] = "b"
-    row.to_csv(table, index=False)
+    assert found["allowance"] == experiments.ONE_SEED
+    moved(folder / "made_up.csv", "a", 0.002)
+    assert experiments.check("made_up", folder=folder, progress=False)["found"] == found["found"]
+    moved(folder / "made_up.csv", "a", 0.002)
+    with pytest.raises(ValueError, match=r"the table says.*further apart than 0\.0030 \(one seed"):
+        experiments.check("made_up", folder=folder, progress=False)
+    rows = pd.read_csv(folder / "made_up.csv").assign(run="b")
+    rows.to_csv(folder / "made_up.csv", index=False)
     with pytest.raises(ValueError, match="no row 'a'"):
-        experiments.check("made_up", folder=folder)
+        experiments.check("made_up", folder=folder, progress=False)
+
+
+def test_what_check_allows_is_the_spread_over_the_seeds_of_its_row(start: Start, tmp_path: Path) -> None:
+    """Twice their standard deviation, a thousandth at least; another setting is another row."""
+    other = small("other", learning_rate=3e-3)
+    start(small("a"), small("b", seed=1), small("c", seed=2), other)
+    folder = tmp_path / "results"
+    of_seeds = tables.read_table(folder / "made_up.csv")["validation ndcg@10"][:3]
+    found = experiments.check("made_up", folder=folder, progress=False)
+    assert found["allowance"] == max(1e-3, 2 * of_seeds.std())
+    moved(folder / "made_up.csv", "b", 1.0 - of_seeds[1])  # two far apart
+    moved(folder / "made_up.csv", "c", 1.0 - of_seeds[2])
+    assert experiments.check("made_up", folder=folder, progress=False)["allowance"] > 0.5
+    for run, seed in (("b", 1), ("c", 2)):
+        moved(folder / "made_up.csv", run, of_seeds[0] - 1.0)
+        assert small(run, seed=seed).settings() == small("a").settings()
+    assert experiments.check("made_up", folder=folder, progress=False)["allowance"] == 1e-3
+
+
+def test_a_seed_in_the_name_of_an_earlier_run_makes_no_other_row() -> None:
+    for name in ("remedies", "controls"):
+        table = tables.read_table(tables.RESULTS / f"{name}.csv")
+        runs_of = {run.name: run for run in EXPERIMENTS[name].runs()}
+        for run in ("straight-through, seed 0", "sampled, seed 0"):
+            if run in runs_of:
+                assert "over 3 seeds" in experiments.allowance(runs_of[run], table)[1]
+
+
+def test_models_that_count_draw_nothing() -> None:
+    table = tables.read_table(tables.RESULTS / "quality.csv")
+    assert experiments.allowance(EXPERIMENTS["quality"].runs()[1], table)[0] == experiments.ROUNDING
+
+
+def test_check_says_which_weights_it_lacks(start: Start, tmp_path: Path) -> None:
+    start(small("a"), gated("b", pretrained="made_up/a", warmup_epochs=0))
+    EXPERIMENTS["made_up"] = Experiment(EXPERIMENTS["made_up"].runs, "b")
+    (tmp_path / "runs" / "made_up" / "a.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"needs the weights of made_up/a: run `python -m .* made_up` first"):
+        experiments.check("made_up", folder=tmp_path / "results", progress=False)
 
 
 def gated(name: str, *, seed: int = 0, **training: Any) -> Run:
@@ -209,6 +256,80 @@ def test_an_unknown_experiment_is_refused(tmp_path: Path) -> None:
     for function in (experiments.run_experiment, experiments.check):
         with pytest.raises(ValueError, match=r"'depht'.*depth"):
             function("depht", folder=tmp_path)
+
+
+# --- which code made a row ---
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one committed package, which stands in for ours."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "code.py").write_text("x = 1\n")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for command in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "first")):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True, capture_output=True)
+    monkeypatch.setattr(experiments, "PACKAGE", package)
+    return package
+
+
+def test_a_committed_package_has_its_commit_s_name(repository: Path) -> None:
+    (repository.parent / "notes.md").write_text("outside of the package: no concern of a run")
+    found = experiments.commit()
+    assert len(found) == 9
+    head = subprocess.run(["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+    assert head.startswith(found)
+
+
+@pytest.mark.parametrize("file", ["code.py", "new.py"])
+def test_uncommitted_changes_are_refused_unless_told(repository: Path, file: str) -> None:
+    (repository / file).write_text("x = 2\n")
+    with pytest.raises(ValueError, match=rf"(?s)--uncommitted.*{file}"):
+        experiments.commit()
+    assert experiments.commit(uncommitted=True).endswith("-dirty")
+
+
+def test_outside_of_a_repository_the_version_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "PACKAGE", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert experiments.commit() == "unknown"
+
+
+# --- tables ---
+
+
+def test_rows_are_added_and_text_stays_text(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    rows = [{"run": f"{i}, é", "weights": "1e5000000000", "version": "001234567", "blocks": i} for i in range(3)]
+    experiments.append_rows(path, rows[:1])
+    experiments.append_rows(path, rows[1:])
+    pd.testing.assert_frame_equal(tables.read_table(path), pd.DataFrame(rows), check_dtype=False)
+
+
+def test_a_row_with_other_columns_is_refused_and_the_table_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    experiments.append_rows(path, [{"run": "a", "x": 1}])
+    before = path.read_bytes()
+    for other in ({"run": "b"}, {"run": "b", "y": 1}, {"x": 1, "run": "b"}):
+        with pytest.raises(ValueError, match=r"table\.csv has the columns"):
+            experiments.append_rows(path, [other])
+    assert path.read_bytes() == before
+
+
+def test_a_line_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("run,x\na,1\nb,")
+    with pytest.raises(ValueError, match="cut off"):
+        tables.read_table(path)
+
+
+def test_rows_of_other_runs_are_dropped_and_the_rest_keeps_its_digits(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("run,x,y\na,0.1,\nb,0.25,3\na,0.300001,1\n")
+    experiments.keep_rows(path, {"a"})
+    assert path.read_text() == "run,x,y\na,0.1,\na,0.300001,1.0\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
 # --- the committed tables ---

@@ -1,20 +1,18 @@
-"""One run: what it refuses, what it leaves behind, and tables that a killed process cannot spoil."""
+"""One run: what it refuses, what it is judged by, what it leaves behind."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from helpers import histories_log, randomise, tiny_split
 
-from skiprec_lite import checkpoints, tables
+from skiprec_lite import checkpoints
 from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec
 from skiprec_lite.choosing import History
 from skiprec_lite.controls import RandomGates, another_users
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
-from skiprec_lite.lab import runs
+from skiprec_lite.lab import judging, runs
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.runs import Run
 from skiprec_lite.lab.stand_ins import CONTROLS
@@ -114,22 +112,22 @@ def test_a_run_builds_its_model_from_its_own_seed(model: str, kind: type) -> Non
     built = [runs.build(Run("a", model, seed=seed, policy=policy), split) for seed in (1, 1, 2)]
     assert torch.equal(torch.get_rng_state(), stream)
     assert all(type(m) is kind for m in built)
-    prints = [runs.fingerprint(m) for m in built]
+    prints = [judging.fingerprint(m) for m in built]
     assert prints[0] == prints[1]
     assert (prints[0] == prints[2]) == (model in ("popularity", "markov"))
 
 
 def test_a_fingerprint_changes_with_a_single_bit_and_with_the_shape() -> None:
     net = randomise(NextItNet(5, **NETWORK))
-    before = runs.fingerprint(net)
+    before = judging.fingerprint(net)
     with torch.no_grad():
         net.blocks[1].conv2.bias[3] = torch.nextafter(net.blocks[1].conv2.bias[3], torch.tensor(9.0))
-    assert runs.fingerprint(net) != before
+    assert judging.fingerprint(net) != before
     twins = [NFM(6, channels=6) for _ in range(2)]
     for net, shape in zip(twins, ((6, 6), (9, 4))):  # the same numbers in the same order
         net.output.weight = torch.nn.Parameter(torch.arange(36.0).reshape(shape))
         net.load_state_dict({name: t for name, t in twins[0].state_dict().items() if name != "output.weight"}, False)
-    assert runs.fingerprint(twins[0]) != runs.fingerprint(twins[1])
+    assert judging.fingerprint(twins[0]) != judging.fingerprint(twins[1])
 
 
 def test_a_run_s_settings_reach_its_model() -> None:
@@ -151,10 +149,10 @@ def test_a_run_s_settings_reach_its_model() -> None:
 def test_a_fingerprint_changes_with_the_gates_that_a_model_is_judged_under() -> None:
     net = randomise(NextItNet(5, **NETWORK))
     one, other = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    prints = [runs.fingerprint(net, gates) for gates in (None, [], [one], [other], [one, other], [other, one])]
+    prints = [judging.fingerprint(net, gates) for gates in (None, [], [one], [other], [one, other], [other, one])]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 5
-    assert runs.fingerprint(net, [one.clone()]) == prints[2]
+    assert judging.fingerprint(net, [one.clone()]) == prints[2]
 
 
 @pytest.mark.parametrize("model", ["nextitnet", "skiprec"])
@@ -164,7 +162,7 @@ def test_a_run_on_synthetic_users_gives_accuracies_per_group(model: str) -> None
     outcome = runs.execute(run, version="abc", progress=False)
     assert outcome.row["version"] == "abc"
     assert outcome.row["settings"] == run.settings()
-    assert outcome.row["weights"] == runs.fingerprint(outcome.model)
+    assert outcome.row["weights"] == judging.fingerprint(outcome.model)
     assert len(outcome.history.epochs) == outcome.row["epochs"] == 2
     assert 0 <= outcome.row["accuracy, lag 0"] <= 1
     assert outcome.per_user is None
@@ -238,7 +236,7 @@ def test_borrowed_gates_and_how_well_a_count_tells_groups_apart() -> None:
             return gates
 
     randomise(model.backbone, scale=1.0)
-    row = runs._depth_of_groups(known, Fixed(model.backbone, model.policy), cases)
+    row = judging.depth_of_groups(known, Fixed(model.backbone, model.policy), cases)
     assert row["blocks, lag 0"] == pytest.approx(2 / 3, abs=1e-3)
     assert row["blocks, lag 2"] == pytest.approx(5 / 3, abs=1e-3)
     assert row["count auc"] == pytest.approx(8 / 9, abs=1e-3)
@@ -289,7 +287,7 @@ def test_an_earlier_run_is_judged_again_under_other_gates(gates: str, tmp_path: 
     assert outcome.row["blocks"] == pytest.approx(float(torch.cat(chosen).sum(dim=1).mean()), abs=1e-3)
     assert outcome.row["patterns"] == len(torch.cat(chosen).unique(dim=0))
     assert outcome.row["epochs"] == 0
-    assert outcome.row["weights"] == runs.fingerprint(model, chosen) != runs.fingerprint(model)
+    assert outcome.row["weights"] == judging.fingerprint(model, chosen) != judging.fingerprint(model)
 
 
 @pytest.mark.usefixtures("small_movielens")
@@ -353,8 +351,8 @@ def test_a_run_on_running_products_gives_accuracies_by_steps() -> None:
 
 def test_a_search_does_not_look_at_the_test_items(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = []
-    real = runs.rank_cases
-    monkeypatch.setattr(runs, "rank_cases", lambda model, cases: judged.append(cases) or real(model, cases))
+    real = judging.rank_cases
+    monkeypatch.setattr(judging, "rank_cases", lambda model, cases: judged.append(cases) or real(model, cases))
     run = Run("a", "markov", data={"length": 20})
     searched, reported = (runs.execute(run, test=test, progress=False) for test in (False, True))
     assert len(judged) == 1
@@ -368,77 +366,3 @@ def test_half_of_a_training_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(runs, "fit", lambda *_, **__: History(stopped="interrupted"))
     with pytest.raises(KeyboardInterrupt):
         runs.execute(Run("a", "nextitnet", "known depth", 0, NETWORK, {}, SHORT, SYNTHETIC), progress=False)
-
-
-# --- which code made a row ---
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one committed package, which stands in for ours."""
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "code.py").write_text("x = 1\n")
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
-    for command in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "first")):
-        subprocess.run(["git", "-C", str(tmp_path), *command], check=True, capture_output=True)
-    monkeypatch.setattr(runs, "PACKAGE", package)
-    return package
-
-
-def test_a_committed_package_has_its_commit_s_name(repository: Path) -> None:
-    (repository.parent / "notes.md").write_text("outside of the package: no concern of a run")
-    found = runs.commit()
-    assert len(found) == 9
-    head = subprocess.run(["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
-    assert head.startswith(found)
-
-
-@pytest.mark.parametrize("file", ["code.py", "new.py"])
-def test_uncommitted_changes_are_refused_unless_told(repository: Path, file: str) -> None:
-    (repository / file).write_text("x = 2\n")
-    with pytest.raises(ValueError, match=rf"(?s)--uncommitted.*{file}"):
-        runs.commit()
-    assert runs.commit(uncommitted=True).endswith("-dirty")
-
-
-def test_outside_of_a_repository_the_version_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "PACKAGE", tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert runs.commit() == "unknown"
-
-
-# --- tables ---
-
-
-def test_rows_are_added_and_text_stays_text(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "table.csv"
-    rows = [{"run": f"{i}, é", "weights": "1e5000000000", "version": "001234567", "blocks": i} for i in range(3)]
-    runs.append_rows(path, rows[:1])
-    runs.append_rows(path, rows[1:])
-    pd.testing.assert_frame_equal(tables.read_table(path), pd.DataFrame(rows), check_dtype=False)
-
-
-def test_a_row_with_other_columns_is_refused_and_the_table_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    runs.append_rows(path, [{"run": "a", "x": 1}])
-    before = path.read_bytes()
-    for other in ({"run": "b"}, {"run": "b", "y": 1}, {"x": 1, "run": "b"}):
-        with pytest.raises(ValueError, match=r"table\.csv has the columns"):
-            runs.append_rows(path, [other])
-    assert path.read_bytes() == before
-
-
-def test_a_line_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("run,x\na,1\nb,")
-    with pytest.raises(ValueError, match="cut off"):
-        tables.read_table(path)
-
-
-def test_rows_of_other_runs_are_dropped_and_the_rest_keeps_its_digits(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("run,x,y\na,0.1,\nb,0.25,3\na,0.300001,1\n")
-    runs.keep_rows(path, {"a"})
-    assert path.read_text() == "run,x,y\na,0.1,\na,0.300001,1.0\n"
-    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]

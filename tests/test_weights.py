@@ -6,7 +6,7 @@ import pytest
 
 from skiprec_lite import checkpoints, evaluation, metrics, splits, synthetic, tables
 from skiprec_lite.datasets import load_movielens
-from skiprec_lite.lab import runs
+from skiprec_lite.lab import judging
 
 WEIGHTS = sorted((tables.DATA / "weights").glob("*.safetensors"))
 
@@ -29,8 +29,8 @@ def test_the_course_s_skiprec_scores_what_its_header_says() -> None:
 
 def test_weights_say_what_they_were_trained_on() -> None:
     """So that `evaluate` can refuse to judge them on items that they have seen."""
-    trained_on = runs.trained_on(splits.last_n(load_movielens()))
-    assert trained_on != runs.trained_on(splits.leave_one_out(load_movielens()))
+    trained_on = judging.trained_on(splits.last_n(load_movielens()))
+    assert trained_on != judging.trained_on(splits.leave_one_out(load_movielens()))
     for path in WEIGHTS:
         if (notes := checkpoints.notes(path))["dataset"] == "ml-100k":
             assert (notes["protocol"], notes["trained on"]) == ("last_n", trained_on)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from skiprec_lite.inputs import check_number, check_seed, check_sizes
-from skiprec_lite.promises import Rows, validated
+from skiprec_lite.inputs import check_number, check_whole
+from skiprec_lite.promises import Rows, Seed, validated
 from skiprec_lite.windows import Split, Windows
 
 
@@ -27,10 +27,6 @@ class RunningProducts:
         marker: probability of the marker at each step; the first item is always one.
         users: rows in each part of `split`.
         seed: of everything.
-
-    Raises:
-        TypeError: if a size or the seed is no whole number, or marker no number.
-        ValueError: if marker is not a probability, or a size is below 1.
     """
 
     length: int = 20
@@ -42,12 +38,13 @@ class RunningProducts:
 
     def __post_init__(self) -> None:
         check_number("marker", self.marker, least=0, most=1)
-        check_sizes(length=self.length, users=self.users)
-        check_seed(self.seed)
+        check_whole("length", self.length)
+        check_whole("users", self.users)
+        check_whole("seed", self.seed, least=0, most=2**63 - 1)
 
-    def draw(self, seed: int) -> Windows:
+    @validated
+    def draw(self, seed: Seed) -> Windows:
         """Draw fresh rows. The seed is joined to the data's own."""
-        check_seed(seed)
         rng = np.random.default_rng([self.seed, seed])
         steps = rng.integers(2, 4, size=(self.users, self.length))
         items = np.where(rng.random(steps.shape) < self.marker, 1, steps)
