@@ -867,12 +867,6 @@ BLIND = (
     Mutant(
         "stages", "the cost is all there from the first step", "if self.ramp else self.cost", "if False else self.cost"
     ),
-    Mutant(
-        "stages",
-        "the cost grows beyond its size",
-        "self.cost * min(1.0, epochs / self.ramp)",
-        "self.cost * (epochs / self.ramp)",
-    ),
     Mutant("stages", "no warm-up", "warmup = min(warmup_epochs, epochs)", "warmup = 0"),
     Mutant(
         "training",
