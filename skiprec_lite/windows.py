@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from skiprec_lite.inputs import check_has, check_item_rows, check_windows
-from skiprec_lite.promises import Rows, Size, validated
+from skiprec_lite.inputs import check_item_rows, check_windows
+from skiprec_lite.promises import Rows, Size, like, validated
 
 Sequences = Annotated[Sequence[np.ndarray | Sequence[int]], check_item_rows]
 
@@ -27,16 +27,12 @@ class Windows:
         seen: for each row the items that came before its window, oldest first.
     """
 
+    check_argument = staticmethod(check_windows)
     items: Int[Tensor, "row time"]
     targets: Int[Tensor, "row time"]
     cut: Int[Tensor, " row"]
     users: Int[Tensor, " row"]
     seen: tuple[np.ndarray, ...] = ()
-
-    @staticmethod
-    def check_argument(name: str, value: "Windows") -> None:
-        """Raise unless the parts of an argument that should be Windows fit together; `validated` calls it."""
-        check_windows(name, value)
 
     def axis_lengths(self) -> dict[str, int]:
         """Say how long the axes are that are named so in a signature."""
@@ -78,17 +74,15 @@ class Split:
         left_out: users without a validation row, because nothing stands before their validation items.
     """
 
+    check_argument = staticmethod(
+        like("a Split, such as leave_one_out gives", "train", "validation", "sequences", "num_items")
+    )
     train: Windows
     validation: Windows
     test: Windows
     num_items: int
     sequences: tuple[np.ndarray, ...]
     left_out: int = 0
-
-    @staticmethod
-    def check_argument(name: str, value: object) -> None:
-        """Raise unless the argument is what the protocols give; `validated` calls it."""
-        check_has(name, value, "a Split, such as leave_one_out gives", "train", "validation", "sequences", "num_items")
 
 
 @validated

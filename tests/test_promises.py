@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from skiprec_lite.gumbel import gumbel_max, gumbel_softmax
 from skiprec_lite.inputs import check_no_nan
-from skiprec_lite.promises import Count, NotNegative, Positive, Seed, Shape, Share, Size, validated
+from skiprec_lite.promises import Count, NotNegative, Positive, Seed, Shape, Share, Size, together, validated
 from skiprec_lite.skipping import within_budget
 
 TWO, THREE = torch.zeros(2), torch.zeros(3)
@@ -284,6 +284,31 @@ def test_methods_and_modules_are_guarded() -> None:
             call()
 
 
+def check_divides(heads: int, channels: int) -> None:
+    if channels % heads:
+        raise ValueError(f"heads must divide channels, got {heads} and {channels}")
+
+
+@validated
+@together(check_divides)
+def width(channels: Size, tensor: Float[Tensor, " any"], *, heads: Size = 2) -> Tensor:
+    """Width of a head."""
+    return tensor + channels // heads
+
+
+def test_what_two_arguments_promise_together_is_kept() -> None:
+    assert width(6, TWO).tolist() == width(channels=6, tensor=TWO, heads=2).tolist() == [3, 3]
+    assert width.__doc__ == "Width of a head."
+    for call, error, line in (
+        (lambda: width(5, TWO), ValueError, "heads must divide channels, got 2 and 5"),
+        (lambda: width(6, TWO, heads=4), ValueError, "heads must divide channels, got 4 and 6"),
+        (lambda: width(6, TWO, heads=0), ValueError, "heads must be at least 1"),  # each by itself comes first
+        (lambda: width(6), TypeError, "tensor"),
+    ):
+        with pytest.raises(error, match=line):
+            call()
+
+
 @pytest.mark.usefixtures("untyped")
 def test_torch_compile_goes_through_in_one_graph() -> None:
     torch.compiler.reset()
@@ -291,6 +316,7 @@ def test_torch_compile_goes_through_in_one_graph() -> None:
     calls = [
         (gumbel_max, GATES), (gumbel_softmax, GATES), (lambda x: gumbel_softmax(x, 2.0, hard=True), GATES),
         (within_budget, PAIRS, 2), (layer, GATES), *[(taking(Size), n) for n in range(1, 12)],
+        (lambda x: width(6, x), TWO),
     ]  # fmt: skip
     for function, *given in calls:
         torch.manual_seed(0)
