@@ -1,6 +1,7 @@
 """The stones of deep sequence models: causal dilated convolution, self-attention, and the residual blocks around."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.inputs import whole_numbers
-from skiprec_lite.promises import Share, Size, validated
+from skiprec_lite.promises import Share, Size, like, validated
+
+Dilations = Annotated[Sequence[int], like("a row of whole numbers, such as (1, 4)", "__len__"), whole_numbers]
 
 
 class CausalConv1d(nn.Module):
@@ -24,7 +27,7 @@ class CausalConv1d(nn.Module):
     def __init__(self, channels: Size, kernel_size: Size = 3, dilation: Size = 1) -> None:
         super().__init__()
         self.dilation = dilation
-        like = nn.Conv1d(channels, channels, kernel_size)
+        like = nn.Conv1d(channels, channels, kernel_size)  # for its first weights
         self.weight, self.bias = like.weight, like.bias
 
     def axis_lengths(self) -> dict[str, int]:
@@ -34,14 +37,14 @@ class CausalConv1d(nn.Module):
     @validated
     def forward(self, hidden: Float[Tensor, "batch time channel"]) -> Float[Tensor, "batch time channel"]:
         """Convolve; same shape in and out."""
-        kernel_size, time = self.weight.shape[-1], hidden.shape[1]
-        out = F.linear(hidden, self.weight[:, :, -1], self.bias)
-        for tap in range(1, kernel_size):
+        time = hidden.shape[1]
+        out = F.linear(hidden, self.weight[:, :, -1], self.bias)  # the present
+        for tap in range(1, self.weight.shape[-1]):
             shift = tap * self.dilation
             if shift >= time:  # this tap and all later ones fall before the start
                 break
-            past = F.linear(hidden[:, : time - shift], self.weight[:, :, kernel_size - 1 - tap])
-            out = out + F.pad(past, (0, 0, shift, 0))
+            past = F.linear(hidden[:, : time - shift], self.weight[:, :, -1 - tap])
+            out = out + F.pad(past, (0, 0, shift, 0))  # zeros where there is no past
         return out
 
 
@@ -75,19 +78,19 @@ class ResidualBlock(nn.Module):
         self, hidden: Float[Tensor, "batch time channel"], mask: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch time channel"]:
         """Apply the block; mask is True at real items, so that no convolution reads what stands at padding."""
-        branch = hidden
-        for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
-            if mask is not None:  # before *each* convolution: bias, norm and ReLU fill padded positions again
-                branch = branch * mask.unsqueeze(-1)
-            branch = F.relu(norm(conv(branch)))
+        real: Tensor | float = 1.0 if mask is None else mask.unsqueeze(-1)  # (batch, time, 1), 0 at padding
+        branch = F.relu(self.norm1(self.conv1(hidden * real)))
+        branch = F.relu(self.norm2(self.conv2(branch * real)))  # again: bias, norm and ReLU have filled padding
         branch = self.dropout(branch)
-        return hidden + branch if self.scale is None else torch.addcmul(hidden, self.scale, branch)
+        if self.scale is None:
+            return hidden + branch
+        return torch.addcmul(hidden, self.scale, branch)  # hidden + scale * branch, in one kernel
 
 
 @validated
-def receptive_field(dilations: Sequence[int], kernel_size: Size = 3) -> int:
+def receptive_field(dilations: Dilations, kernel_size: Size = 3) -> int:
     """How many positions one output of a stack of residual blocks can read, itself included. Built in lesson 06.
 
     A block of dilation d holds convolutions of dilations d and 2d, so it adds (kernel_size - 1) * 3d.
     """
-    return 1 + (kernel_size - 1) * 3 * sum(whole_numbers("dilations", dilations))
+    return 1 + (kernel_size - 1) * 3 * sum(dilations)

@@ -10,13 +10,17 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from skiprec_lite.inputs import (
-    check_whole,
-    described,
-    whole_numbers,
-)
-from skiprec_lite.promises import Count, Seed, Share, Size, validated
+from skiprec_lite.inputs import check_whole, described, whole_numbers
+from skiprec_lite.promises import Count, Seed, Share, Size, like, validated
 from skiprec_lite.windows import Split, Windows
+
+
+def _check_lags(name: str, lags: Sequence[int]) -> None:
+    if not whole_numbers(name, lags, least=0):
+        raise ValueError(f"{name} must hold at least one number of steps back, got {tuple(lags)}")
+
+
+Lags = Annotated[Sequence[int], like("a row of whole numbers, such as (0, 6)", "__len__"), _check_lags]
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,11 @@ class KnownDepth:
         lags: how many steps back the item stands that decides the next one, a number per group (0 = the present item).
         rules: (group, items_per_group) int64; rules[g][i] is the item that follows item i of group g (both counted
             from 0 within the group).
-        length: inputs in a window.
+        length: inputs in a window; a user has one item more.
         noise: probability that the next item is a random one of the group instead.
-        shared_items: whether all groups use the same items.
+        shared_items: whether all groups use the same items, so that only the rule tells them apart.
         users_per_group: users in each part of `split`.
-        seed: of rules and users.
+        seed: of rules and users; the same seed gives the same ones.
         curriculum_epochs: epochs over which the lags of `fresh` users grow from 0 to their own.
         test_users_per_group: users in the test part, where there should be more of them than in the others.
     """
@@ -45,6 +49,10 @@ class KnownDepth:
     seed: int
     curriculum_epochs: int = 0
     test_users_per_group: int | None = None
+
+    def __post_init__(self) -> None:
+        if max(self.lags) >= self.length - 1:
+            raise ValueError(f"lags must lie in 0 ... {self.length - 2} for windows of {self.length}, got {self.lags}")
 
     @property
     def num_items(self) -> int:
@@ -72,10 +80,8 @@ class KnownDepth:
             length=self.length + 1, noise=self.noise, shared_items=self.shared_items,
         )  # fmt: skip
         flat = torch.from_numpy(sequences.reshape(-1, self.length + 1))
-        cut = max(max(self.lags), self.length // 2)
-        return Windows(
-            flat[:, :-1].clone(), flat[:, 1:].clone(), torch.full((len(flat),), cut), torch.arange(len(flat))
-        )
+        cut = torch.full((len(flat),), max(max(self.lags), self.length // 2))
+        return Windows(flat[:, :-1].clone(), flat[:, 1:].clone(), cut, torch.arange(len(flat)))
 
     @validated
     def fresh(self, epoch: Count) -> Windows:
@@ -101,7 +107,7 @@ class KnownDepth:
 @validated
 def draw_sequences(
     rng: np.random.Generator,
-    lags: Sequence[int],
+    lags: Lags,
     rules: np.ndarray,
     users_per_group: Size,
     *,
@@ -111,22 +117,12 @@ def draw_sequences(
 ) -> np.ndarray:
     """Draw users whose next item follows their group's rule from the item `lag` steps back. Built in lesson 07.
 
-    Args:
-        rng: source of randomness.
-        lags: steps back, a number per group.
-        rules: (group, items_per_group) int64; rules[g][i] follows item i of group g.
-        users_per_group: users to draw.
-        length: items of a user; the first lag + 1 of them are random.
-        noise: probability that an item is a random one of the group instead.
-        shared_items: whether all groups use the items 1 ... items_per_group, or each its own.
+    Lags, rules and noise are those of a KnownDepth. A user has `length` items, the first lag + 1 of them random; groups
+    that share no items have a range of their own each.
 
     Returns:
         (users_per_group, group, length) int64 items, counted from 1.
-
-    Raises:
-        ValueError: if rules and lags differ in their number of groups.
     """
-    lags = whole_numbers("lags", lags, least=0)
     if rules.ndim != 2 or len(rules) != len(lags) or rules.dtype.kind not in "iu":
         raise ValueError(f"rules must be whole numbers of shape ({len(lags)}, items_per_group), got {described(rules)}")
     groups, size = rules.shape
@@ -142,7 +138,7 @@ def draw_sequences(
 
 @validated
 def users_of_known_depth(
-    lags: Sequence[int] = (0, 6, 24),
+    lags: Lags = (0, 6, 24),
     *,
     items_per_group: Annotated[int, partial(check_whole, least=2)] = 20,
     users_per_group: Size = 1000,
@@ -156,24 +152,8 @@ def users_of_known_depth(
     """Groups of users whose next item is a fixed function of the item `lag` steps back. Built in lesson 07.
 
     A backbone whose blocks all have dilation 1 needs ceil(lag / 6) of them for a lag: each adds 6 steps of reach.
-
-    Args:
-        lags: one group each.
-        items_per_group: size of a group's catalogue.
-        users_per_group: users in each of training, validation and test.
-        length: inputs in a window; a user has one item more.
-        noise: probability that the next item is a random one of the group instead.
-        shared_items: let all groups use the same items, so that only the rule tells them apart.
-        curriculum_epochs: let the lags of training users grow from 0 within so many epochs.
-        test_users_per_group: users in test, None = as many as in the others.
-        seed: of everything; the same seed gives the same users.
-
-    Raises:
-        ValueError: if a lag does not fit into the window.
+    Each lag makes a group of `items_per_group` items; the rest goes to the KnownDepth as it is.
     """
-    lags = whole_numbers("lags", lags, least=0)
-    if not lags or max(lags) >= length - 1:
-        raise ValueError(f"lags must lie in 0 ... {length - 2} for windows of {length}, got {tuple(lags)}")
     rng = np.random.default_rng(seed)
     rules = np.stack([rng.permutation(items_per_group) for _ in lags])
     return KnownDepth(

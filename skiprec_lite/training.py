@@ -43,25 +43,15 @@ def fit(
     within one paired standard error of the best validation NDCG@10 are as good as the best, and the one with fewest
     blocks is kept. Ctrl-C stops the training and keeps the choice made so far. Built in lessons 06 and 08.
 
-    Args:
-        model: a backbone, an NFM or a SkipRec.
-        split: train is trained on, validation chooses the epoch; test is not looked at.
-        seed: of the order of the rows, the dropout, the cuts and the gates. Same seed, same machine: same result.
-        epochs: at most so many, of one stage or, for a SkipRec, of `skiprec_stages`; 30 if stages are not given either.
-        stages: what is minimised, for how long, in place of `epochs`.
-        batch_size: windows a step.
-        learning_rate: of Adam.
-        weight_decay: decoupled, of AdamW.
-        anneal: let the learning rate fall to 0 along half a cosine over all epochs.
-        patience: stop after so many candidate epochs without a better validation NDCG@10.
-        fresh: gives new training windows for each epoch (0, 1, …) in place of split.train.
-        after_epoch: is called with the epoch and the model, in eval mode, after each of them: to watch, not to change.
-        progress: show a progress bar.
+    Validation users, two at least, choose the epoch; test is not looked at. From `seed` come the order of the rows, the
+    dropout, the cuts and the gates: same seed, same machine, same result. `stages` say what is minimised, and for how
+    long; in place of them `epochs` (30 if neither is given) are those of one stage or, for a SkipRec, of
+    `skiprec_stages`. The optimiser is AdamW; with `anneal` its learning rate falls to 0 along half a cosine over all
+    epochs. After `patience` candidate epochs without a better validation NDCG@10 the training stops. `fresh` gives new
+    training windows for each epoch (0, 1, …) in place of split.train. `after_epoch` is called with the epoch and the
+    model, in eval mode, after each of them: to watch, not to change.
 
     Raises:
-        TypeError: if the model has nothing to train.
-        ValueError: if model and split are made for different numbers of items, both epochs and stages are given, or
-            the validation cases are of fewer than two users (the choice needs a standard error).
         FloatingPointError: if the loss stops being finite.
     """
     _check_model_and_split(model, split)
@@ -118,9 +108,6 @@ def start_from(model: NextItemModel, pretrained: Backbone) -> None:
     """Two-stage training: copy a trained backbone into a backbone or a SkipRec of the same sizes. Built in lesson 08.
 
     A policy whose embedding has the backbone's width gets a copy of that too.
-
-    Raises:
-        ValueError: if the two are of different sizes, or the model has no residual blocks.
     """
     target = model.backbone if isinstance(model, SkipRec) else model
     if not isinstance(target, Backbone):

@@ -254,41 +254,39 @@ BLIND = (
     Mutant(
         "blocks",
         "taps read the future",
-        "past = F.linear(hidden[:, : time - shift], self.weight[:, :, kernel_size - 1 - tap])\n"
+        "past = F.linear(hidden[:, : time - shift], self.weight[:, :, -1 - tap])\n"
         "            out = out + F.pad(past, (0, 0, shift, 0))",
-        "past = F.linear(hidden[:, shift:], self.weight[:, :, kernel_size - 1 - tap])\n"
+        "past = F.linear(hidden[:, shift:], self.weight[:, :, -1 - tap])\n"
         "            out = out + F.pad(past, (0, 0, 0, shift))",
     ),
     Mutant("blocks", "all taps read the present", "F.pad(past, (0, 0, shift, 0))", "F.pad(past, (0, 0, 0, shift))"),
-    Mutant(
-        "blocks", "the past taps in reverse", "self.weight[:, :, kernel_size - 1 - tap]", "self.weight[:, :, tap - 1]"
-    ),
+    Mutant("blocks", "the past taps in reverse", "self.weight[:, :, -1 - tap]", "self.weight[:, :, tap - 1]"),
     Mutant("blocks", "the last position that a tap reaches is left out", "if shift >= time:", "if shift >= time - 1:"),
     Mutant("blocks", "no bias", "self.weight[:, :, -1], self.bias)", "self.weight[:, :, -1])"),
     Mutant(
         "blocks",
         "LayerNorm over time",
-        "branch = F.relu(norm(conv(branch)))",
-        "branch = F.layer_norm(conv(branch).mT, branch.shape[1:2]).mT\n"
-        "            branch = F.relu(branch * norm.weight + norm.bias)",
+        "branch = F.relu(self.norm2(self.conv2(branch * real)))",
+        "branch = F.layer_norm(self.conv2(branch * real).mT, branch.shape[1:2]).mT\n"
+        "        branch = F.relu(branch * self.norm2.weight + self.norm2.bias)",
     ),
     Mutant(
         "blocks",
         "no mask before the second convolution",
-        "if mask is not None:  # before",
-        "if mask is not None and conv is self.conv1:  # before",
+        "self.conv2(branch * real)",
+        "self.conv2(branch)",
     ),
     Mutant(
         "blocks",
         "no mask before the first convolution",
-        "if mask is not None:  # before",
-        "if mask is not None and conv is self.conv2:  # before",
+        "self.conv1(hidden * real)",
+        "self.conv1(hidden)",
     ),
     Mutant(
         "blocks",
         "the ReZero scalar is ignored",
-        "hidden + branch if self.scale is None else torch.addcmul(hidden, self.scale, branch)",
-        "hidden + branch",
+        "if self.scale is None:",
+        "if True:",
     ),
     Mutant("blocks", "the ReZero scalar starts at 1", "nn.Parameter(torch.zeros(1))", "nn.Parameter(torch.ones(1))"),
     Mutant(
@@ -297,9 +295,14 @@ BLIND = (
         "torch.addcmul(hidden, self.scale, branch)",
         "torch.lerp(hidden, branch, self.scale)",
     ),
-    Mutant("blocks", "one norm for both convolutions", "(self.conv2, self.norm2)", "(self.conv2, self.norm1)"),
-    Mutant("blocks", "ReLU before the norm", "F.relu(norm(conv(branch)))", "norm(F.relu(conv(branch)))"),
-    Mutant("blocks", "no way round a plain block", "hidden + branch if", "branch if"),
+    Mutant("blocks", "one norm for both convolutions", "self.norm2(self.conv2(", "self.norm1(self.conv2("),
+    Mutant(
+        "blocks",
+        "ReLU before the norm",
+        "F.relu(self.norm2(self.conv2(branch * real)))",
+        "self.norm2(F.relu(self.conv2(branch * real)))",
+    ),
+    Mutant("blocks", "no way round a plain block", "return hidden + branch\n", "return branch\n"),
     Mutant(
         "blocks",
         "dropout on the stream, not on the branch",
@@ -316,8 +319,8 @@ BLIND = (
     Mutant(
         "backbones.nextitnet",
         "padding can be recommended",
-        "torch.tensor([-torch.inf]), persistent=False)\n        if not tied",
-        "torch.tensor([0.0]), persistent=False)\n        if not tied",
+        "value=-torch.inf",
+        "value=0.0",
     ),
     Mutant("backbones.scoring", "the blocks get no mask", "out = block(hidden, mask)", "out = block(hidden)"),
     Mutant("backbones.scoring", "gates in reverse", "gates[:, index, None, None]", "gates[:, -1 - index, None, None]"),
@@ -379,8 +382,8 @@ BLIND = (
     Mutant(
         "backbones.nextitnet",
         "a tied model holds a copy",
-        "self.embedding.weight if tied",
-        "nn.Parameter(self.embedding.weight.detach().clone()) if tied",
+        "self.output_weight = self.embedding.weight",
+        "self.output_weight = nn.Parameter(self.embedding.weight.detach().clone())",
     ),
     Mutant(
         "backbones.nextitnet",
@@ -392,8 +395,8 @@ BLIND = (
     Mutant(
         "backbones.nextitnet",
         "the output bias is not used",
-        "self.output_weight, torch.cat([self.padding_score, self.output_bias])",
-        "self.output_weight, torch.cat([self.padding_score, 0 * self.output_bias])",
+        "F.pad(self.output_bias,",
+        "F.pad(0 * self.output_bias,",
     ),
     # --- training ---
     Mutant(
@@ -628,8 +631,8 @@ OWN = (
     Mutant(
         "blocks",
         "dropout after each convolution",
-        "F.relu(norm(conv(branch)))",
-        "self.dropout(F.relu(norm(conv(branch))))",
+        "F.relu(self.norm1(self.conv1(hidden * real)))",
+        "self.dropout(F.relu(self.norm1(self.conv1(hidden * real))))",
     ),
     Mutant(
         "blocks",
@@ -637,20 +640,18 @@ OWN = (
         "CausalConv1d(channels, kernel_size, 2 *",
         "CausalConv1d(channels, 3, 2 *",
     ),
-    Mutant(
-        "blocks", "a bias for each tap", "[:, :, kernel_size - 1 - tap])", "[:, :, kernel_size - 1 - tap], self.bias)"
-    ),
+    Mutant("blocks", "a bias for each tap", "[:, :, -1 - tap])", "[:, :, -1 - tap], self.bias)"),
     Mutant(
         "blocks",
         "equal dilations reach once",
-        'sum(whole_numbers("dilations", dilations))',
-        'sum({*whole_numbers("dilations", dilations)})',
+        "sum(dilations)",
+        "sum({*dilations})",
     ),
     Mutant(
         "blocks",
         "no ReLU after the second convolution",
-        "branch = F.relu(norm(conv(branch)))",
-        "branch = norm(conv(branch)) if conv is self.conv2 else F.relu(norm(conv(branch)))",
+        "F.relu(self.norm2(self.conv2(branch * real)))",
+        "self.norm2(self.conv2(branch * real))",
     ),
     # --- backbones ---
     Mutant(
@@ -677,7 +678,7 @@ OWN = (
         "    try:\n        yield\n    finally:\n        model.train(was_training)",
         "    yield\n    model.train(was_training)",
     ),
-    Mutant("backbones.scoring", "item 1 counts as padding", "mask = items > 0\n", "mask = items > 1\n"),
+    Mutant("backbones.scoring", "item 1 counts as padding", "mask = items > 0  #", "mask = items > 1  #"),
     Mutant(
         "backbones.scoring",
         "an item past the catalogue is let through",
@@ -693,8 +694,8 @@ OWN = (
     Mutant(
         "backbones.nextitnet",
         "output weights of width 1",
-        "nn.init.normal_(self.output_weight, std=channels**-0.5)",
-        "nn.init.normal_(self.output_weight)",
+        "torch.randn(num_items + 1, channels) * channels**-0.5",
+        "torch.randn(num_items + 1, channels)",
     ),
     Mutant(
         "backbones.nextitnet",
@@ -746,8 +747,8 @@ OWN = (
     Mutant(
         "backbones.nfm",
         "NFM: padding can be recommended",
-        "[self.padding_score.expand(*scores.shape[:-1], 1), scores]",
-        "[scores[..., :1], scores]",
+        "value=-torch.inf",
+        "value=0.0",
     ),
     # --- training ---
     Mutant("training", "weight decay coupled to the gradient", "torch.optim.AdamW(", "torch.optim.Adam("),

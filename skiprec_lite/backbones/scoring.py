@@ -1,7 +1,8 @@
 """What every model has in common: embedded items, scores of all items, and the walk through gated blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int, Num
@@ -10,12 +11,25 @@ from torch import Tensor, nn
 from skiprec_lite.inputs import check_no_nan
 from skiprec_lite.promises import Size, like, validated
 
+Gates = Annotated[Num[Tensor, "batch block"], check_no_nan]  # 1 keeps a block, 0 passes it by
+
 
 class NextItemModel(nn.Module):
-    """What can be evaluated and asked for recommendations: it scores all items at chosen positions."""
+    """What can be trained, evaluated and asked for recommendations: it scores all items at chosen positions.
+
+    Most models read the history, `encode(items)` -> hidden states, of which position t has read items 0 ... t only, and
+    score these, `score(hidden)` -> a column per item, column 0 (padding) at -inf. Others write their own score_at.
+    """
 
     check_argument = staticmethod(like("a backbone, a SkipRec or a baseline", "score_at"))
+    encode: Callable[..., Float[Tensor, "batch time channel"]]
+    score: Callable[..., Float[Tensor, "*where columns"]]
 
+    def forward(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time columns"]:
+        """Score every item at every position."""
+        return self.score(self.encode(items))
+
+    @validated
     def score_at(
         self,
         items: Int[Tensor, "batch time"],
@@ -24,19 +38,13 @@ class NextItemModel(nn.Module):
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row.
 
-        Args:
-            items: item indices, 0 = padding on the left.
-            where: the positions to score.
-            cut: index of the last item that a policy may read in each row; models without a policy ignore it.
-
-        Returns:
-            One row per chosen position, one column per item; column 0 (padding) at -inf.
+        A policy may read no item behind `cut`, an index for each row; models without a policy ignore it.
         """
-        raise NotImplementedError
+        return self.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
 
 
 class Encoder(NextItemModel):
-    """A model that reads the history into hidden states: what it scores at a position depends on these alone."""
+    """A model with hidden states from an embedding: what it scores at a position depends on these alone."""
 
     embedding: nn.Embedding
 
@@ -44,101 +52,80 @@ class Encoder(NextItemModel):
         """Say how long the axes are that are named so in a signature."""
         return {"channel": self.embedding.embedding_dim}
 
-    def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
-        """Read the history; position t has read items 0 ... t only."""
-        raise NotImplementedError
-
-    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
-        """Score all items, column 0 (padding) at -inf."""
-        raise NotImplementedError
-
-    @validated
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
-
 
 class Backbone(Encoder):
     """Embed -> residual blocks, each behind a gate -> scores. Built in lesson 06.
 
-    A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__,
-    and inherits the one walk through the gated blocks.
+    A backbone sets `embedding`, `blocks` (each (hidden, mask) -> hidden) and the output layer in its __init__, brings
+    `embed(items)`, 0 at padding, and `score(hidden)`, and inherits the one walk through the gated blocks.
     """
 
     check_argument = staticmethod(
         like("a backbone of residual blocks, such as a NextItNet", "embed", "blocks", "score", "encode")
     )
+    embed: Callable[..., Float[Tensor, "batch time channel"]]
     blocks: nn.ModuleList
-    sizes: dict[str, object]
+    sizes: dict[str, object]  # what it was made with: a checkpoint writes it down
 
     def axis_lengths(self) -> dict[str, int]:
         """Say how long the axes are that are named so in a signature."""
         return super().axis_lengths() | {"block": len(self.blocks)}
 
-    def embed(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
-        """Embed items; padding becomes 0."""
-        raise NotImplementedError
-
     @validated
     def encode(
-        self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"] | None = None
+        self, items: Int[Tensor, "batch time"], gates: Gates | None = None
     ) -> Float[Tensor, "batch time channel"]:
         """Walk through the blocks: E_adaptive^l = I_l * E^l + (1 - I_l) * E_adaptive^(l-1).
 
-        Args:
-            items: item indices, 0 = padding on the left.
-            gates: one number per row and block, 1 keeps the block, 0 passes it by; None keeps all.
-
-        Returns:
-            Hidden states; position t has read items 0 ... t only.
-
-        Raises:
-            ValueError: if an item is outside 0 ... num_items, or a gate is NaN.
+        Gates may be any numbers; None keeps all blocks. Position t has read items 0 ... t only.
 
         Source: Chen et al. (2021), SkipRec.
         """
-        self.check_input(items, gates)
-        mask = items > 0
+        mask = items > 0  # True at real items
         hidden = self.embed(items)  # (batch, time, channel)
         for index, block in enumerate(self.blocks):
             out = block(hidden, mask)
             if gates is None:
                 hidden = out
             else:  # lerp is the equation in one kernel, exact at gates 0 and 1
-                hidden = torch.lerp(hidden, out, gates[:, index, None, None].to(out.dtype))
+                gate = gates[:, index, None, None].to(out.dtype)  # (batch, 1, 1)
+                hidden = torch.lerp(hidden, out, gate)
         return hidden
 
-    def check_input(self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"] | None = None) -> None:
-        """Raise ValueError unless items are 0 ... num_items and no gate, if any, is NaN."""
+    def check_input(self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"]) -> None:
+        """Raise ValueError unless items are 0 ... num_items and no gate is NaN."""
         check_items(items, self.embedding.num_embeddings - 1)
-        if gates is not None:
-            check_no_nan("gates", gates)
+        check_no_nan("gates", gates)
 
     def forward(
-        self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"] | None = None
+        self, items: Int[Tensor, "batch time"], gates: Gates | None = None
     ) -> Float[Tensor, "batch time columns"]:
-        """Score every item at every position: score(encode(items, gates))."""
+        """Score every item at every position."""
         return self.score(self.encode(items, gates))
 
 
+class ItemEmbedding(nn.Embedding):
+    """An embedding of item indices 0 ... num_items that says so where an item is no such index."""
+
+    def forward(self, items: Int[Tensor, "..."]) -> Float[Tensor, "... channel"]:
+        """Look the items up."""
+        check_items(items, self.num_embeddings - 1)
+        return super().forward(items)
+
+
 @validated
-def item_embedding(num_items: Size, channels: Size) -> nn.Embedding:
+def item_embedding(num_items: Size, channels: Size) -> ItemEmbedding:
     """Embed item indices 0 ... num_items; row 0, padding, is 0 and stays 0.
 
     The standard deviation 1 / sqrt(channels) keeps the first scores of a tied model near 1.
     """
-    embedding = nn.Embedding(num_items + 1, channels, padding_idx=0)
+    embedding = ItemEmbedding(num_items + 1, channels, padding_idx=0)
     with torch.no_grad():
         embedding.weight[1:].normal_(std=channels**-0.5)
     return embedding
 
 
-def check_items(items: Int[Tensor, "batch time"], num_items: int) -> None:
+def check_items(items: Int[Tensor, "..."], num_items: int) -> None:
     """Raise ValueError unless every item is 0 (padding) or an index 1 ... num_items."""
     if items.numel() and (int(items.min()) < 0 or int(items.max()) > num_items):
         raise ValueError(f"items must lie in 0 ... {num_items}, got {int(items.min())} ... {int(items.max())}")
