@@ -1,15 +1,13 @@
 """The policy network: one look at a user's sequence, one keep/skip choice per residual block."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from skiprec_lite.backbones import check_items, item_embedding
-from skiprec_lite.blocks import ResidualBlock
-from skiprec_lite.inputs import whole_numbers
+from skiprec_lite.backbones import item_embedding
+from skiprec_lite.blocks import Dilations, ResidualBlock
 from skiprec_lite.promises import Size, like, validated
 
 
@@ -26,7 +24,6 @@ def _check_not_empty(name: str, items: Tensor) -> None:
 Hidden = Float[Tensor, "batch time channel"]
 Mask = Bool[Tensor, "batch time"]  # True = a real item
 NotEmpty = Annotated[Int[Tensor, "batch time"], _check_not_empty]  # each row of items holds one
-Dilations = Annotated[Sequence[int], like("a row of whole numbers, such as (1, 4)", "__len__"), whole_numbers]
 
 
 class PolicyNetwork(nn.Module):
@@ -75,7 +72,6 @@ class PolicyNetwork(nn.Module):
     @validated
     def forward(self, items: NotEmpty) -> Float[Tensor, "batch block 2"]:
         """Logits (keep, skip) of each block; positions where items is 0, wherever they are, are not read."""
-        check_items(items, self.embedding.num_embeddings - 1)
         mask = items > 0
         hidden = self.join(self.embedding(items))  # (batch, time, channel)
         state_of = self.last_state if self.sizes["encoder"] == "gru" else self.mean_state
