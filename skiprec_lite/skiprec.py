@@ -107,7 +107,7 @@ def check_fit(backbone: Backbone, policy: PolicyNetwork) -> None:
 def check_cut(items: Items, cut: Cut) -> None:
     """Raise ValueError unless each cut lies in its row."""
     last = items.shape[1] - 1
-    if cut is not None and len(cut) and (cut.min() < 0 or cut.max() > last):
+    if cut is not None and len(cut) and (int(cut.min()) < 0 or int(cut.max()) > last):
         raise ValueError(f"cut must lie in 0 ... {last}, got {int(cut.min())} ... {int(cut.max())}")
 
 
