@@ -91,8 +91,8 @@ def skiprec_stages(
     """Warm-up, joint training, holding and settling: the stages of a SkipRec. Built in lesson 08.
 
     `epochs` are those of all stages together; where they are too few the warm-up goes first, then settling, then
-    holding. The warm-up, at full depth, leaves the policy alone. Then each step minimises `gate_loss`, and the weight of
-    the mean gate grows to `cost` over `ramp_epochs`. The holding epochs move the policy by what flipping a gate does
+    holding. The warm-up, at full depth, leaves the policy alone. Then each step minimises `gate_loss`, and the weight
+    of the mean gate grows to `cost` over `ramp_epochs`. The holding epochs move the policy by what flipping a gate does
     (`difference_loss`): explore first, then hold what is worth holding. The last, settling epochs train the backbone
     alone, under the policy's greedy gates: a gate that wavers around 1/2 is noise to the blocks until then. With
     settling epochs only they are candidates, with holding ones only these and those.

@@ -504,7 +504,8 @@ check_ResidualBlock = Check(
     task="A module with the parts conv1, norm1, conv2, norm2 (later cells use these names): causal convolutions of "
     "dilations d and 2 d, nn.LayerNorm over the channels. forward(hidden, mask=None) returns hidden + scale * branch, "
     "the branch being conv, norm, ReLU, conv, norm, ReLU, dropout. rezero=True: scale is a parameter of shape (1,) "
-    "that starts at 0; False: there is none. mask is True at real items: no convolution may read what stands at padding.",
+    "that starts at 0; False: there is none. mask is True at real items: no convolution may read what stands at "
+    "padding.",
     hints=(
         "Write the branch without mask and dropout first: six steps, two of them convolutions. Then add it to hidden.",
         "`nn.LayerNorm(channels)` works on the last axis, which is the channels: no transpose is needed. ReZero's "
