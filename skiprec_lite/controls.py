@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.promises import Count, Seed, Share, validated
-from skiprec_lite.skiprec import SkipRec, visible
+from skiprec_lite.skiprec import Cut, Items, SkipRec, Where, visible
 from skiprec_lite.windows import Windows
 
 
@@ -51,7 +51,7 @@ class RandomGates(NextItemModel):
         return SkipRec(self.backbone, policy).train(self.training)
 
     @validated
-    def encode(self, items: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channel"]:
+    def encode(self, items: Items) -> Float[Tensor, "batch time channel"]:
         """Walk under random gates in training mode, else at full depth."""
         gates = None
         if self.training:
@@ -59,12 +59,7 @@ class RandomGates(NextItemModel):
         return self.backbone.encode(items, gates)
 
     @validated
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
+    def score_at(self, items: Items, where: Where, cut: Cut = None) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row."""
         return self.backbone.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
 

@@ -29,17 +29,17 @@ def draw_cut(items: Int[Tensor, "batch time"]) -> Int[Tensor, " batch"]:
 
 
 def from_a_cut(batch: Windows) -> Windows:
-    """Draw a cut for each row and score only the positions from it on: there the policy has read nothing to predict.
-
-    Built in lesson 08.
-    """
+    """Draw a cut for each row and score from it on: of that the policy has read nothing. Built in lesson 08."""
     cut = draw_cut(batch.items)
     before = torch.arange(batch.items.shape[1]) < cut.unsqueeze(1)
     return replace(batch, cut=cut, targets=batch.targets.masked_fill(before, 0))
 
 
 def whole_window(batch: Windows) -> Windows:
-    """Let the policy read everything while all positions are scored, as published: early gates know their future."""
+    """Let the policy read everything and score everything, as published: early gates know their future.
+
+    Built in lesson 08.
+    """
     return replace(batch, cut=torch.full((len(batch),), batch.items.shape[1] - 1))
 
 
@@ -134,13 +134,13 @@ class SteeredCost:
 def losses_at(
     backbone: Backbone, batch: Windows, gates: Float[Tensor, "row block"], *, reduction: str = "none"
 ) -> Float[Tensor, "..."]:
-    """Cross-entropy at every scored position of the batch under given gates, row by row, or its mean."""
+    """Cross-entropy at every scored position under given gates, row by row, or its mean. Built in lesson 08."""
     hidden = backbone.encode(batch.items, gates)[batch.scored()]  # (row, time, channel) -> (scored, channel)
     return cross_entropy(backbone, hidden, batch, reduction=reduction)
 
 
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
-    """Average a number per scored position over each row; NaN where a row has none."""
+    """Average a number per scored position over each row; NaN where a row has none. Built in lesson 10."""
     scored = batch.scored()
     check_tensor("values", values, "floating point numbers", int(scored.sum()))
     owner = scored.nonzero(as_tuple=True)[0]

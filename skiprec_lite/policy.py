@@ -1,15 +1,13 @@
 """The policy network: one look at a user's sequence, one keep/skip choice per residual block."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from skiprec_lite.backbones import check_items, item_embedding
-from skiprec_lite.blocks import ResidualBlock
-from skiprec_lite.inputs import whole_numbers
+from skiprec_lite.backbones import item_embedding
+from skiprec_lite.blocks import Dilations, ResidualBlock
 from skiprec_lite.promises import Size, like, validated
 
 
@@ -26,22 +24,16 @@ def _check_not_empty(name: str, items: Tensor) -> None:
 Hidden = Float[Tensor, "batch time channel"]
 Mask = Bool[Tensor, "batch time"]  # True = a real item
 NotEmpty = Annotated[Int[Tensor, "batch time"], _check_not_empty]  # each row of items holds one
-Dilations = Annotated[Sequence[int], like("a row of whole numbers, such as (1, 4)", "__len__"), whole_numbers]
 
 
 class PolicyNetwork(nn.Module):
     """User sequence -> logits to keep or to skip each block. Built in lesson 08, with a GRU in lesson 13.
 
-    Embed -> residual blocks -> mean over real positions -> linear layer; or embed -> GRU -> its state after the
-    last real item -> linear layer.
+    Embed -> residual blocks, one for each of `dilations` -> mean over real positions -> linear layer; or, with the
+    encoder "gru", embed -> GRU -> its state after the last real item -> linear layer.
 
-    Args:
-        num_blocks: blocks of the backbone to decide on.
-        dilations: one residual block of the policy each; a GRU has none.
-        encoder: "conv" or "gru".
-        keep_bias: how far the keep logit stands above the skip logit at the start.
-        embedding_channels: width of the item embedding where it differs from `channels`: a linear map joins the two,
-            so that two-stage training can start from a copy of the backbone's embedding.
+    The keep logits start `keep_bias` above the skip logits. A linear map joins an embedding of another width,
+    `embedding_channels`, so that two-stage training can start from a copy of the backbone's.
 
     Source: Chen et al. (2021).
     """
@@ -80,11 +72,10 @@ class PolicyNetwork(nn.Module):
     @validated
     def forward(self, items: NotEmpty) -> Float[Tensor, "batch block 2"]:
         """Logits (keep, skip) of each block; positions where items is 0, wherever they are, are not read."""
-        check_items(items, self.embedding.num_embeddings - 1)
         mask = items > 0
         hidden = self.join(self.embedding(items))  # (batch, time, channel)
-        read = self.last_state if self.sizes["encoder"] == "gru" else self.mean_state
-        return self.output(read(hidden, mask)).unflatten(-1, (-1, 2))
+        state_of = self.last_state if self.sizes["encoder"] == "gru" else self.mean_state
+        return self.output(state_of(hidden, mask)).unflatten(-1, (-1, 2))
 
     def mean_state(self, hidden: Hidden, mask: Mask) -> Float[Tensor, "batch channel"]:
         """Run the blocks, and take the mean over the real positions."""

@@ -20,6 +20,7 @@ Histories = Annotated[
     Sequence[Sequence[int] | np.ndarray], like("a list of histories, such as [[3, 1, 2]]", "__len__", "__iter__")
 ]
 Items = Int[Tensor, "batch time"]  # 0 = padding on the left
+Where = Bool[Tensor, "batch time"]
 Gates = Num[Tensor, "batch block"]  # 1 = keep
 Cut = Int[Tensor, " batch"] | None  # index of the last item that the policy may read in each row; None = the last one
 AnyLogits = Annotated[Float[Tensor, "batch gate 2"], check_logits]
@@ -29,12 +30,7 @@ class SkipRec(NextItemModel):
     """User-adaptive depth: the policy's gates decide which residual blocks of the backbone a user runs.
 
     Gates are sampled (straight-through Gumbel-Softmax) in training mode and greedy in eval mode; the published
-    code samples them in both. Built in lesson 08.
-
-    Args:
-        backbone: a model with `embed`, `blocks`, `score` and `encode`.
-        policy: made for the backbone's number of blocks, and for its items.
-        tau: temperature of the gates' gradient.
+    code samples them in both. `tau` is the temperature of their gradient. Built in lesson 08.
 
     Source: Chen et al. (2021).
     """
@@ -81,7 +77,7 @@ class SkipRec(NextItemModel):
 
     @validated
     def score_at(
-        self, items: Items, where: Bool[Tensor, "batch time"], cut: Cut = None, gates: Gates | None = None
+        self, items: Items, where: Where, cut: Cut = None, gates: Gates | None = None
     ) -> Float[Tensor, "scored columns"]:
         """Score only the positions where `where` is True, row by row, without running skipped blocks.
 
@@ -111,7 +107,7 @@ def check_fit(backbone: Backbone, policy: PolicyNetwork) -> None:
 def check_cut(items: Items, cut: Cut) -> None:
     """Raise ValueError unless each cut lies in its row."""
     last = items.shape[1] - 1
-    if cut is not None and len(cut) and (cut.min() < 0 or cut.max() > last):
+    if cut is not None and len(cut) and (int(cut.min()) < 0 or int(cut.max()) > last):
         raise ValueError(f"cut must lie in 0 ... {last}, got {int(cut.min())} ... {int(cut.max())}")
 
 
@@ -137,13 +133,8 @@ def recommend(
 ) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
     """The k best next items for each history and their scores, best first; a SkipRec's gates are greedy.
 
-    Args:
-        model: a backbone, a SkipRec or a baseline.
-        histories: lists of item indices 1 ... num_items, oldest first, of any lengths.
-        k: how many to recommend.
-        exclude_seen: leave out what is in the history.
-        length: how many of the last items the model reads.
-        batch_size: histories scored at once.
+    Histories are lists of item indices 1 ... num_items, oldest first, of any lengths. `exclude_seen` leaves out what
+    they hold. The model reads the last `length` items of each, and scores `batch_size` histories at once.
     """
     rows = [item_row(f"history {row}", history) for row, history in enumerate(histories)]
     for row, history in enumerate(rows):

@@ -90,19 +90,15 @@ def skiprec_stages(
 ) -> list[Stage]:
     """Warm-up, joint training, holding and settling: the stages of a SkipRec. Built in lesson 08.
 
-    Args:
-        epochs: of all stages together; where they are too few the warm-up goes first, then settling, then holding.
-        cost: weight of the mean gate in the loss.
-        warmup_epochs: epochs at full depth first, which leave the policy alone.
-        ramp_epochs: epochs with gates over which the cost grows.
-        hold_epochs: so many epochs before those move the policy by what flipping a gate does (`difference_loss`) in
-            place of `gate_loss`: explore first, then hold what is worth holding. With them, only they and the
-            settling epochs are candidates.
-        settle_epochs: so many of the last epochs train the backbone alone, under the policy's greedy gates: a gate
-            that wavers around 1/2 is noise to the blocks until then. With them, only they are candidates.
-        gate_loss: what a step of the joint training minimises: `straight_through_loss`, or another way to teach gates.
-        reads: `from_a_cut`, or `whole_window` as in the published scheme, where the gates of early positions have read
-            the items to predict.
+    `epochs` are those of all stages together; where they are too few the warm-up goes first, then settling, then
+    holding. The warm-up, at full depth, leaves the policy alone. Then each step minimises `gate_loss`, and the weight
+    of the mean gate grows to `cost` over `ramp_epochs`. The holding epochs move the policy by what flipping a gate does
+    (`difference_loss`): explore first, then hold what is worth holding. The last, settling epochs train the backbone
+    alone, under the policy's greedy gates: a gate that wavers around 1/2 is noise to the blocks until then. With
+    settling epochs only they are candidates, with holding ones only these and those.
+
+    `reads` is `from_a_cut`, or `whole_window` as in the published scheme, where the gates of early positions have read
+    the items to predict.
     """
     warmup = min(warmup_epochs, epochs)
     settle = min(settle_epochs, epochs - warmup)

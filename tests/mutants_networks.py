@@ -750,8 +750,8 @@ OWN = (
     Mutant(
         "backbones.nfm",
         "NFM: padding can be recommended",
-        "value=-torch.inf",
-        "value=0.0",
+        "-torch.inf",
+        "0.0",
     ),
     # --- training ---
     Mutant("training", "weight decay coupled to the gradient", "torch.optim.AdamW(", "torch.optim.Adam("),

@@ -185,7 +185,7 @@ BLIND = (
         "torch.from_numpy(history[-length:])",
     ),
     Mutant("windows", "the last but one position is scored", "where[:, -1] = True", "where[:, -2] = True"),
-    Mutant("skiprec", "a cut behind the last position", "cut.max() > last", "cut.max() > last + 1"),
+    Mutant("skiprec", "a cut behind the last position", "int(cut.max()) > last", "int(cut.max()) > last + 1"),
     Mutant("skiprec", "the worst come first", "scores.topk(k, dim=1)", "scores.topk(k, dim=1, largest=False)"),
     # --- gate_losses ---
     Mutant(

@@ -50,4 +50,6 @@ class NFM(Encoder):
     @validated
     def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
         """Score all items with one linear layer; column 0 (padding) at -inf."""
-        return F.pad(self.output(hidden), (1, 0), value=-torch.inf)
+        scores = self.output(hidden)
+        padding = torch.full_like(scores[..., :1], -torch.inf)  # column 0
+        return torch.cat([padding, scores], dim=-1)

@@ -181,9 +181,9 @@ check_NFM = Check(
     part="backbones.NFM",
     task="A NextItemModel with `embedding` (item_embedding, its rows scaled up to standard deviation 1), "
     "`hidden_layers` (linear, channels to channels, a ReLU behind each) and `output` (linear, channels to num_items). "
-    "At each position forward pools the items up to it: the mean of e_i * e_j over all pairs, 0 for a single item. "
-    "Dropout follows the pool and each hidden layer. Column 0 of the scores is -inf. score_at picks the positions of "
-    "`where`.",
+    "At each position encode pools the items up to it: the mean of e_i * e_j over all pairs, 0 for a single item; the "
+    "hidden layers follow. Dropout is behind the pool and behind each of them. score(hidden) has -inf in column 0. "
+    "NextItemModel brings forward and score_at.",
     hints=(
         "The formula has two sums: of the embeddings and of their squares. `cumsum` along time gives both at every "
         "position in one go.",

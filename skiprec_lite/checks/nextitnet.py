@@ -504,7 +504,8 @@ check_ResidualBlock = Check(
     task="A module with the parts conv1, norm1, conv2, norm2 (later cells use these names): causal convolutions of "
     "dilations d and 2 d, nn.LayerNorm over the channels. forward(hidden, mask=None) returns hidden + scale * branch, "
     "the branch being conv, norm, ReLU, conv, norm, ReLU, dropout. rezero=True: scale is a parameter of shape (1,) "
-    "that starts at 0; False: it is 1. mask is True at real items: no convolution may read what stands at padding.",
+    "that starts at 0; False: there is none. mask is True at real items: no convolution may read what stands at "
+    "padding.",
     hints=(
         "Write the branch without mask and dropout first: six steps, two of them convolutions. Then add it to hidden.",
         "`nn.LayerNorm(channels)` works on the last axis, which is the channels: no transpose is needed. ReZero's "
@@ -715,13 +716,13 @@ check_Backbone = Check(
     task="A base class: whoever derives from it brings `embed`, `blocks` and `score`. encode(items, gates=None) walks "
     "through the blocks, each called as block(hidden, mask), mask True at real items; with gates, (batch, block), "
     "each block's output is mixed with what went in: I * out + (1 - I) * hidden. forward(items, gates=None) scores "
-    "what encode returns; score_at(items, where, cut=None) scores only the positions where `where` is True.",
+    "what encode returns. NextItemModel brings score_at, which scores the chosen positions of what encode returns.",
     hints=(
         "Without gates encode is four lines: embed, make the mask, send hidden through each block, return it.",
         "A gate is one number for a row and a block: `gates[:, index]`, with two more axes so that it fits "
         "(batch, time, channel).",
         "Gate 1 takes the block's output, gate 0 the block's input, which is the hidden state so far. "
-        "For score_at, index the hidden states with `where` first, then score.",
+        "`torch.lerp(hidden, out, gate)` is that mixture.",
     ),
     body=_backbone,
     minutes=15,
@@ -890,7 +891,7 @@ check_NextItNet = Check(
     "`output_weight` (num_items + 1, channels; with tied=True the embedding's own) and `output_bias` (num_items). "
     "embed embeds and drops; score is one linear map, with column 0, padding, at -inf.",
     hints=(
-        "`nn.Embedding(…, padding_idx=0)` keeps row 0 at 0, and `nn.ModuleList` makes a list of blocks known to "
+        "`item_embedding(num_items, channels)` is the embedding, and `nn.ModuleList` makes a list of blocks known to "
         "`parameters()`.",
         "score: `F.linear` takes (…, channels), a weight of (columns, channels) and a bias of (columns,). Where can "
         "the -inf of column 0 come from?",
