@@ -14,7 +14,7 @@
     13      policy_gradient, backbones.sasrec
 
 **Given**: inputs and promises (what an argument has to be), datasets, downloads and movielens, checkpoints, claims,
-softmax (over a sample of the items), tables (where results and weights lie), cli.
+softmax (over a sample of the items), recommending, tables (where results and weights lie), cli.
 
 **lab** holds the long runs behind the result tables. What teaches (checks, practice copies, figures) stands beside.
 """

@@ -8,11 +8,11 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
-from skiprec_lite.inputs import check_tensor, whole_numbers
+from skiprec_lite.inputs import whole_numbers
 from skiprec_lite.metrics import hit_rate, mrr, ndcg, rank_of_target
 from skiprec_lite.promises import Size, together, validated
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.windows import Windows
+from skiprec_lite.windows import Windows, one_per_case
 
 SCORES_AT_ONCE = 2**25  # 128 MiB of float32; a catalogue of 100,000 items would ask for half a gigabyte and more
 
@@ -30,10 +30,6 @@ def _check_cut_offs(name: str, ks: Sequence[int]) -> None:
 def _check_gates(model: NextItemModel, gates: Tensor | None) -> None:
     if gates is not None and not isinstance(model, SkipRec):
         raise TypeError(f"only a SkipRec takes gates, got a {type(model).__name__}")
-
-
-def _check_one_per_case(values: Tensor, cases: Windows) -> None:
-    check_tensor("values", values, "floating point numbers", int(cases.scored().sum()))
 
 
 Gates = Num[Tensor, "row block"] | None  # 0 / 1, a SkipRec's
@@ -99,7 +95,7 @@ def summarise(
 
 
 @validated
-@together(_check_one_per_case)
+@together(one_per_case)
 def mean_per_user(
     values: Annotated[Float[Tensor, " scored"], _check_some_case], cases: Windows
 ) -> Float[Tensor, " user"]:

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone
-from skiprec_lite.inputs import check_number, check_tensor
-from skiprec_lite.promises import Share, validated
+from skiprec_lite.inputs import check_number
+from skiprec_lite.promises import Share, together, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy
-from skiprec_lite.windows import Windows
+from skiprec_lite.windows import Windows, one_per_case
 
 # (model, batch, cost) -> a number whose gradient trains backbone and policy; the policy reads up to batch.cut, and
 # every position with a target is scored.
@@ -139,9 +139,9 @@ def losses_at(
     return cross_entropy(backbone, hidden, batch, reduction=reduction)
 
 
+@together(lambda values, batch: one_per_case(values, batch))
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
     """Average a number per scored position over each row; NaN where a row has none. Built in lesson 10."""
     scored = batch.scored()
-    check_tensor("values", values, "floating point numbers", int(scored.sum()))
     owner = scored.nonzero(as_tuple=True)[0]
     return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)

@@ -179,14 +179,14 @@ BLIND = (
         'policy.sizes[f"num_{what}"]) > here',
     ),
     Mutant(
-        "skiprec",
+        "recommending",
         "what was seen before the window may be recommended",
         "torch.from_numpy(history)",
         "torch.from_numpy(history[-length:])",
     ),
     Mutant("windows", "the last but one position is scored", "where[:, -1] = True", "where[:, -2] = True"),
     Mutant("skiprec", "a cut behind the last position", "int(cut.max()) > last", "int(cut.max()) > last + 1"),
-    Mutant("skiprec", "the worst come first", "scores.topk(k, dim=1)", "scores.topk(k, dim=1, largest=False)"),
+    Mutant("recommending", "the worst come first", "scores.topk(k, dim=1)", "scores.topk(k, dim=1, largest=False)"),
     # --- gate_losses ---
     Mutant(
         "gate_losses",

@@ -26,7 +26,8 @@ PARTS = {
         "synthetic", "policy", "skiprec", "skipping", "gate_losses", "controls", "enumeration", "policy_gradient",
     ),
     "given": (
-        "inputs", "promises", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "tables", "cli",
+        "inputs", "promises", "datasets", "downloads", "movielens", "checkpoints", "claims", "softmax", "recommending",
+        "tables", "cli",
         "__main__",
     ),
     "lab": ("lab",),
