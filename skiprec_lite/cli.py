@@ -142,7 +142,7 @@ def _ask_experiment(verb: argparse.ArgumentParser) -> None:
 
     verb.add_argument("name", choices=sorted(plans.EXPERIMENTS), help="which one")
     _ask_for_data(verb)
-    verb.add_argument("--check", action="store_true", help="run its smallest row again and compare: seconds, or one training")
+    verb.add_argument("--check", action="store_true", help="run its smallest row again and compare: up to minutes")
     verb.add_argument("--folder", type=Path, default=tables.RESULTS, help="where the tables are")
     verb.add_argument("--uncommitted", action="store_true", help="run although the package has uncommitted changes")
 

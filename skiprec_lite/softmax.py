@@ -20,11 +20,7 @@ Rows = tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]
 
 @dataclass(frozen=True)
 class WithNegatives(Windows):
-    """A training batch that is scored against a sample of the items.
-
-    Attributes:
-        negatives: (drawn,) int64, different items that every position of the batch is scored against.
-    """
+    """A training batch whose positions are all scored against one sample of different items."""
 
     negatives: Int[Tensor, " drawn"] | None = None
 
