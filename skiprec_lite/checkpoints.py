@@ -30,24 +30,17 @@ def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
 
     Raises:
         TypeError: if the model is of another kind, or a note is nothing that JSON can hold.
-        ValueError: if the path is a folder, or a weight is not finite or of another type than float32 or float64.
-        FileNotFoundError: if the folder does not exist.
-        PermissionError: if nothing can be written there.
+        ValueError: if a weight is not finite or of another type than float32 or float64.
+        ValueError, FileNotFoundError, PermissionError: see `check_place`.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file to save to")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
+    check_place(path)
     header = {"format": FORMAT, "model": _as_json(_describe(model)), "notes": _as_json(notes)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     for shared in _shared(model):
         del tensors[shared]
     _check_weights(tensors)
-    try:
-        handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    except PermissionError as error:
-        raise PermissionError(f"nothing can be written to the folder {path.parent}") from error
+    handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     os.close(handle)
     try:
         save_file(tensors, part, metadata=header)
@@ -56,6 +49,16 @@ def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def check_place(path: Path) -> None:
+    """Raise unless a file can be saved there: as `save` does, but before a training rather than after it."""
+    if path.is_dir():
+        raise ValueError(f"what is saved must be a file, got the folder {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"nothing can be written to the folder {path.parent}: choose another one")
 
 
 def load(path: Path | str) -> Backbone | SkipRec:

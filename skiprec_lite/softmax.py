@@ -109,10 +109,7 @@ def sampled_cross_entropy(
 
 @singledispatch
 def output_rows(model: Encoder, items: Int[Tensor, " chosen"]) -> Rows:
-    """The output layer's weights and biases of chosen items, 1 ... num_items: their columns of `score`.
-
-    For a model of your own: `@output_rows.register`.
-    """
+    """Weights and biases of chosen items in the output layer; for a model of your own: `@output_rows.register`."""
     raise TypeError(f"a {type(model).__name__} scores all items or none: nothing says what its output_rows are")
 
 
