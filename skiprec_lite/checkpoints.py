@@ -13,13 +13,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from skiprec_lite.backbones import Backbone, NextItNet, SASRec
-from skiprec_lite.inputs import described
+from skiprec_lite.inputs import check_whole, described
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 
 FORMAT = "skiprec_lite 1"
 Shape = tuple[int, ...]
 _BACKBONES: dict[str, type[Backbone]] = {"NextItNet": NextItNet, "SASRec": SASRec}
+_WHOLE = ("num_items", "channels", "embedding_channels", "num_blocks", "kernel_size", "max_length", "heads")
 
 
 def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
@@ -29,24 +30,17 @@ def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
 
     Raises:
         TypeError: if the model is of another kind, or a note is nothing that JSON can hold.
-        ValueError: if the path is a folder, or a weight is not finite or of another type than float32 or float64.
-        FileNotFoundError: if the folder does not exist.
-        PermissionError: if nothing can be written there.
+        ValueError: if a weight is not finite or of another type than float32 or float64.
+        ValueError, FileNotFoundError, PermissionError: see `check_place`.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file to save to")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
+    check_place(path)
     header = {"format": FORMAT, "model": _as_json(_describe(model)), "notes": _as_json(notes)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     for shared in _shared(model):
         del tensors[shared]
     _check_weights(tensors)
-    try:
-        handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    except PermissionError as error:
-        raise PermissionError(f"nothing can be written to the folder {path.parent}") from error
+    handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     os.close(handle)
     try:
         save_file(tensors, part, metadata=header)
@@ -55,6 +49,16 @@ def save(model: nn.Module, path: Path | str, /, **notes: object) -> None:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def check_place(path: Path) -> None:
+    """Raise unless a file can be saved there: as `save` does, but before a training rather than after it."""
+    if path.is_dir():
+        raise ValueError(f"what is saved must be a file, got the folder {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"nothing can be written to the folder {path.parent}: choose another one")
 
 
 def load(path: Path | str) -> Backbone | SkipRec:
@@ -69,10 +73,8 @@ def load(path: Path | str) -> Backbone | SkipRec:
     try:
         with safe_open(path, framework="pt") as file:
             held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        described = json.loads(header["model"])
-        with torch.device("meta"):  # shapes alone: what a header says may ask for more memory than there is
-            _check_shapes(_build(described, len(held)), held)
-        model = _build(described, len(held))
+        model = _build(json.loads(header["model"]), held)
+        _check_shapes(model, held)
         tensors = load_file(path)
         _check_weights(tensors)
         tensors |= {name: tensors[first] for name, first in _shared(model).items()}
@@ -122,30 +124,23 @@ def _describe(model: nn.Module) -> dict[str, object]:
     raise TypeError(f"only a {', a '.join(_BACKBONES)} or a SkipRec can be saved, got {type(model).__name__}")
 
 
-def _build(model: Any, weights: int) -> Backbone | SkipRec:
-    """The model that a header describes, in a file of so many weights."""
+def _build(model: Any, held: dict[str, Shape]) -> Backbone | SkipRec:
     if _part(model, "kind", str) != "SkipRec":
-        return _backbone(model, weights)
-    policy = _sized(PolicyNetwork, _part(model, "policy", dict), weights)
-    return SkipRec(_backbone(_part(model, "backbone", dict), weights), policy, tau=_part(model, "tau", float))
+        return _build_backbone(model, held, "")
+    backbone, policy = _part(model, "backbone", dict), _part(model, "policy", dict)
+    _check_sizes(PolicyNetwork, policy, held, "policy.")
+    return SkipRec(
+        _build_backbone(backbone, held, "backbone."), PolicyNetwork(**policy), tau=_part(model, "tau", float)
+    )
 
 
-def _backbone(model: dict, weights: int) -> Backbone:
+def _build_backbone(model: dict, held: dict[str, Shape], prefix: str) -> Backbone:
     kind = _part(model, "kind", str)
     if kind not in _BACKBONES:
         raise ValueError(f"unknown kind of model {kind!r}, known are {', '.join([*_BACKBONES, 'SkipRec'])}")
-    return _sized(_BACKBONES[kind], _part(model, "sizes", dict), weights)
-
-
-def _sized(kind: type, sizes: dict, weights: int) -> Any:
-    """A network of these sizes: one that is missing would get its default, which may fit and yet be another model's."""
-    if sizes.keys() != (wanted := inspect.signature(kind).parameters).keys():
-        raise ValueError(f"a {kind.__name__} has the sizes {', '.join(wanted)}, got {', '.join(sizes)}")
-    listed = sizes.get("dilations")
-    blocks = max(sizes.get("num_blocks", 0), len(listed) if isinstance(listed, list) else 0)
-    if blocks > weights:  # a billion blocks would take hours
-        raise ValueError(f"{blocks} blocks, but the file holds {weights} weights in all")
-    return kind(**sizes)
+    sizes = _part(model, "sizes", dict)
+    _check_sizes(_BACKBONES[kind], sizes, held, prefix)
+    return _BACKBONES[kind](**sizes)
 
 
 def _part(model: Any, name: str, kind: type) -> Any:
@@ -156,12 +151,48 @@ def _part(model: Any, name: str, kind: type) -> Any:
     return model[name]
 
 
+def _check_sizes(kind: type, sizes: dict, held: dict[str, Shape], prefix: str) -> None:
+    """Raise ValueError unless the sizes are all there and the telling ones are those of the weights in the file.
+
+    Before anything is built: what a header says may ask for more memory than there is. A size that is missing would
+    get its default, which may fit the weights and yet be another model's.
+    """
+    wanted = inspect.signature(kind).parameters
+    if missing := [name for name in wanted if name not in sizes]:
+        raise ValueError(f"{kind.__name__} without {', '.join(missing)}")
+    if unknown := [name for name in sizes if name not in wanted]:
+        raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
+    for name in _WHOLE:
+        if sizes.get(name) is not None:
+            check_whole(name, sizes[name])
+    for weight, shape in _telling(kind, sizes).items():
+        _check_shape(prefix + weight, held.get(prefix + weight), shape)
+    listed = sizes.get("dilations")
+    blocks = len(listed) if isinstance(listed, list) else sizes["num_blocks"] if kind is SASRec else 0
+    if blocks > len(held):  # a billion blocks would take hours
+        raise ValueError(f"{blocks} blocks, but the file holds {len(held)} weights in all")
+
+
+def _telling(kind: type, sizes: dict) -> dict[str, Shape]:
+    """The weights whose shapes, together with the number of blocks, tell how large a model is."""
+    rows, channels = sizes["num_items"] + 1, sizes["channels"]
+    if kind is PolicyNetwork:
+        read = sizes["embedding_channels"] or channels
+        return {"embedding.weight": (rows, read), "output.weight": (2 * sizes["num_blocks"], channels)}
+    if kind is SASRec:
+        return {"embedding.weight": (rows, channels), "positions": (sizes["max_length"], channels)}
+    return {"embedding.weight": (rows, channels), "blocks.0.conv1.weight": (channels, channels, sizes["kernel_size"])}
+
+
 def _check_shapes(model: nn.Module, held: dict[str, Shape]) -> None:
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in _shared(model)}
     for name in sorted(wanted.keys() | held.keys()):
-        if held.get(name) != wanted.get(name):
-            found, right = held.get(name, "missing"), wanted.get(name, "left out")
-            raise ValueError(f"{name} is {found} in the file, it should be {right}")
+        _check_shape(name, held.get(name), wanted.get(name))
+
+
+def _check_shape(name: str, held: Shape | None, wanted: Shape | None) -> None:
+    if held != wanted:
+        raise ValueError(f"{name} is {held or 'missing'} in the file, it should be {wanted or 'left out'}")
 
 
 def _check_weights(tensors: dict[str, Tensor]) -> None:

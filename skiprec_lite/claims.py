@@ -20,14 +20,8 @@ def explore() -> None:
 def claim(sentence: str, condition: bool | np.bool_ | torch.Tensor) -> None:
     """Print ✔ and the sentence if the condition holds; fail the notebook if it does not (see `explore`).
 
-    Args:
-        sentence: what the lesson claims.
-        condition: a bool, a numpy.bool_ or a 0-d bool tensor, nothing else: a list or a non-zero number is "true"
-            for the wrong reason.
-
-    Raises:
-        AssertionError: if the condition is False.
-        TypeError: if the condition is of another type or shape.
+    Anything but a bool, a numpy.bool_ or a 0-d bool tensor is a TypeError: a list or a non-zero number is "true" for
+    the wrong reason.
     """
     if isinstance(condition, torch.Tensor):
         if condition.dtype != torch.bool or condition.dim() != 0:

@@ -142,9 +142,7 @@ def _ask_experiment(verb: argparse.ArgumentParser) -> None:
 
     verb.add_argument("name", choices=sorted(plans.EXPERIMENTS), help="which one")
     _ask_for_data(verb)
-    verb.add_argument(
-        "--check", action="store_true", help="run its smallest row again and compare: seconds, or one training"
-    )
+    verb.add_argument("--check", action="store_true", help="run its smallest row again and compare: up to minutes")
     verb.add_argument("--folder", type=Path, default=tables.RESULTS, help="where the tables are")
     verb.add_argument("--uncommitted", action="store_true", help="run although the package has uncommitted changes")
 
@@ -223,7 +221,10 @@ def _train(options: argparse.Namespace) -> Found:
         cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau, **sample,
     )  # fmt: skip
     model = runs.build(run, split)
-    output = _writable(options.output)
+    output = options.output or _last()
+    if not options.output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    checkpoints.check_place(output)
     rows, width = split.train.items.shape
     print(
         f"Training {'NextItNet+' if options.full_depth else 'SkipRec'} on {rows:,} windows of {width} items, "
@@ -247,20 +248,6 @@ def _train(options: argparse.Namespace) -> Found:
     _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
     print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {_command('open')}")
     return found
-
-
-def _writable(asked: Path | None) -> Path:
-    """Where the weights are to be written: what is wrong with it is told before the training, not after."""
-    output = asked or _runs() / "last.safetensors"
-    if not asked:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {output.parent}")
-    if output.is_dir():
-        raise IsADirectoryError(f"--output must be a file, got the folder {output}")
-    if not os.access(output.parent, os.W_OK):
-        raise PermissionError(f"nothing can be written to the folder {output.parent}: name another file with --output")
-    return output
 
 
 def _trained(history: History, seconds: float) -> Found:
@@ -453,13 +440,12 @@ def _interactions(name: str) -> Interactions:
     return load_movielens(name) if name in downloads.ARCHIVES else read_interactions(name)
 
 
-def _runs() -> Path:
-    return downloads.data_folder() / "runs"
+def _last() -> Path:
+    return downloads.data_folder() / "runs" / "last.safetensors"
 
 
 def _weights(path: Path | None) -> Path:
-    last = _runs() / "last.safetensors"
-    return path or (last if last.exists() else tables.COURSE_WEIGHTS)
+    return path or (_last() if _last().exists() else tables.COURSE_WEIGHTS)
 
 
 def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:

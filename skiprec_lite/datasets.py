@@ -2,7 +2,6 @@
 
 import csv
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,17 +105,16 @@ def read_interactions(path: Path | str) -> Interactions:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the ending is another, the file is not UTF-8 text, a column is missing or there twice, a row
-            has too many or too few fields, an id is empty, a timestamp is not a number, or there is no interaction.
+        ValueError: if the file is not of one of these forms; the line names the row or column and what would be right.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}" if not path.exists() else f"not a file but a folder: {path}")
-    if path.suffix not in _READERS:
-        raise ValueError(f"{path.name}: expected a file that ends in {', '.join(_READERS)}")
+    if path.suffix not in (".inter", ".csv", ".txt"):
+        raise ValueError(f"{path.name}: expected a file that ends in .inter, .csv, .txt")
     try:
         _must_be_text(path)
-        table = _READERS[path.suffix](path)
+        table = _read(path)
         if table.empty:
             raise ValueError("holds no interaction")
         for name in ("user", "item"):
@@ -162,11 +160,20 @@ def _must_be_text(path: Path) -> None:
         raise ValueError("is not a text file: save it as text, UTF-8")
 
 
-def _read_table(path: Path, kept_names: Callable[[str], str], **form: Any) -> pd.DataFrame:
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".txt":
+        return _read_lines(path)
+    if path.suffix == ".inter":
+        return _read_table(path, sep="\t", quoting=csv.QUOTE_NONE)
+    return _read_table(path, skipinitialspace=True)
+
+
+def _read_table(path: Path, **form: Any) -> pd.DataFrame:
     """Read a table with a header; ids and further columns stay text, whatever they look like."""
     form |= {"encoding": "utf-8-sig", "na_filter": False}
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0]
-    names = [kept_names(name).strip() for name in header]
+    typed = path.suffix == ".inter"  # user_id:token
+    names = [(name.partition(":")[0] if typed else name).strip() for name in header]
     found = ", ".join(header.head(8)) + (" …" if len(header) > 8 else "")
     named = [_NAMES.get(name, name) for name in names]
     for wanted in ("user", "item", "timestamp"):
@@ -189,14 +196,6 @@ def _read_table(path: Path, kept_names: Callable[[str], str], **form: Any) -> pd
             raise ValueError(f"has rows with more than the {len(names)} fields of the header") from None
 
 
-def _read_inter(path: Path) -> pd.DataFrame:
-    return _read_table(path, lambda name: name.partition(":")[0], sep="\t", quoting=csv.QUOTE_NONE)
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    return _read_table(path, str, skipinitialspace=True)
-
-
 def _read_lines(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8-sig") as file:
         lines = [line.split() for line in file]
@@ -206,9 +205,6 @@ def _read_lines(path: Path) -> pd.DataFrame:
         "item": [item for line in lines for item in line],
         "timestamp": np.concatenate([np.arange(n) for n in lengths]) if lines else [],
     })  # fmt: skip
-
-
-_READERS = {".inter": _read_inter, ".csv": _read_csv, ".txt": _read_lines}
 
 
 def _numbers(timestamps: pd.Series) -> pd.Series:

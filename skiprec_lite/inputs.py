@@ -64,10 +64,7 @@ def check_whole(name: str, value: object, least: int | None = 1, most: int | Non
 def check_number(
     name: str, value: object, *, above: float | None = None, least: float | None = None, most: float | None = None
 ) -> None:
-    """Raise TypeError unless value is a number, ValueError unless it is finite and within the bounds.
-
-    A tensor without axes counts as a number.
-    """
+    """Raise TypeError unless value is a number or a tensor of one, ValueError unless finite and within the bounds."""
     number: Any = value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
     is_number = isinstance(number, Real) and not isinstance(number, bool)
     if not is_number:

@@ -20,11 +20,7 @@ Rows = tuple[Float[Tensor, "chosen channel"], Float[Tensor, " chosen"]]
 
 @dataclass(frozen=True)
 class WithNegatives(Windows):
-    """A training batch that is scored against a sample of the items.
-
-    Attributes:
-        negatives: (drawn,) int64, different items that every position of the batch is scored against.
-    """
+    """A training batch whose positions are all scored against one sample of different items."""
 
     negatives: Int[Tensor, " drawn"] | None = None
 
@@ -113,10 +109,7 @@ def sampled_cross_entropy(
 
 @singledispatch
 def output_rows(model: Encoder, items: Int[Tensor, " chosen"]) -> Rows:
-    """The output layer's weights and biases of chosen items, 1 ... num_items: their columns of `score`.
-
-    For a model of your own: `@output_rows.register`.
-    """
+    """Weights and biases of chosen items in the output layer; for a model of your own: `@output_rows.register`."""
     raise TypeError(f"a {type(model).__name__} scores all items or none: nothing says what its output_rows are")
 
 

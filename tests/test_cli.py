@@ -1,6 +1,7 @@
 """Each verb of the command line, on a small file of its own: it works, it is honest in JSON, it fails in one line."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skiprec_lite import checkpoints, cli
+from skiprec_lite import checkpoints, cli, tables
 from skiprec_lite.lab import judging
 
 
@@ -199,6 +200,23 @@ def test_experiment_check_runs_its_smallest_row_again(capsys: pytest.CaptureFixt
     found = answer(capsys)
     assert found["run"] == "markov"
     assert found["found"] == pytest.approx(found["in the table"], abs=1e-3)
+
+
+def test_experiment_check_says_what_it_found_and_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("experiment", "quality", "--check") == 0
+    out = capsys.readouterr().out
+    assert "in the table 0.05693, allowance 0.0010" in out
+    assert out.rstrip().endswith("level with the table within the spread over seeds")
+
+
+def test_experiment_check_says_which_weights_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a fresh clone: the tables are there, the weights of the runs behind them are not."""
+    for name, needed in (("controls", "quality/SkipRec, seed 0"), ("tau", "synthetic/full depth, seed 0")):
+        (tmp_path / "results").mkdir(exist_ok=True)
+        shutil.copy(tables.RESULTS / f"{name}.csv", tmp_path / "results")
+        assert run("experiment", name, "--check", "--folder", tmp_path / "results") == 1
+        first = f"run `python -m skiprec_lite experiment {needed.split('/')[0]}` first"
+        assert f"error: needs the weights of {needed}: {first}" in complaint(capsys)
 
 
 def test_bench_times_an_epoch_and_both_ways_of_inference(

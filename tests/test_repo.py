@@ -16,8 +16,8 @@ PACKAGE = ROOT / "skiprec_lite"
 FROM_THE_GROUND_UP = (
     "inputs", "promises", "gumbel", "estimators", "movielens", "downloads", "datasets", "windows", "splits",
     "synthetic", "metrics", "choosing", "blocks", "backbones", "policy", "recommending", "skipping", "skiprec",
-    "evaluation", "softmax", "gate_losses", "stages", "training", "policy_gradient", "enumeration", "controls", "checkpoints",
-    "tables", "plots", "plots_gumbel", "plots_temperature", "plots_straight_through", "plots_next_item",
+    "evaluation", "softmax", "gate_losses", "stages", "training", "policy_gradient", "enumeration", "controls",
+    "checkpoints", "tables", "plots", "plots_gumbel", "plots_temperature", "plots_straight_through", "plots_next_item",
     "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec", "plots_verdict", "plots_blind_spots",
     "plots_whose_pattern", "plots_speed", "plots_beyond", "switchboard", "lab", "claims", "checks", "practice",
     "figures", "cli", "__main__",
