@@ -89,7 +89,8 @@ class Choice:
         return epoch - best_of(self.front).epoch
 
     def keep(self, model: nn.Module, history: History) -> None:
-        """Give the model the weights of the chosen epoch, and note which one that is."""
+        """Leave the model in eval mode with the weights of the chosen epoch, and note which one that is."""
+        model.eval()
         if not self.front:
             history.chosen = len(history.epochs) - 1
             history.note = "stopped before any epoch could be chosen: the last weights are kept"

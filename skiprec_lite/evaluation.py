@@ -8,11 +8,11 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from skiprec_lite.backbones import NextItemModel, in_eval_mode
-from skiprec_lite.inputs import whole_numbers
+from skiprec_lite.inputs import check_one_per_case, whole_numbers
 from skiprec_lite.metrics import hit_rate, mrr, ndcg, rank_of_target
 from skiprec_lite.promises import Size, together, validated
 from skiprec_lite.skiprec import SkipRec
-from skiprec_lite.windows import Windows, one_per_case
+from skiprec_lite.windows import Windows
 
 SCORES_AT_ONCE = 2**25  # 128 MiB of float32; a catalogue of 100,000 items would ask for half a gigabyte and more
 
@@ -95,7 +95,7 @@ def summarise(
 
 
 @validated
-@together(one_per_case)
+@together(lambda values, cases: check_one_per_case(values, cases))
 def mean_per_user(
     values: Annotated[Float[Tensor, " scored"], _check_some_case], cases: Windows
 ) -> Float[Tensor, " user"]:

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone
-from skiprec_lite.inputs import check_number
+from skiprec_lite.inputs import check_number, check_one_per_case
 from skiprec_lite.promises import Share, together, validated
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import cross_entropy
-from skiprec_lite.windows import Windows, one_per_case
+from skiprec_lite.windows import Windows
 
 # (model, batch, cost) -> a number whose gradient trains backbone and policy; the policy reads up to batch.cut, and
 # every position with a target is scored.
@@ -139,7 +139,7 @@ def losses_at(
     return cross_entropy(backbone, hidden, batch, reduction=reduction)
 
 
-@together(lambda values, batch: one_per_case(values, batch))
+@together(lambda values, batch: check_one_per_case(values, batch))
 def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, " row"]:
     """Average a number per scored position over each row; NaN where a row has none. Built in lesson 10."""
     scored = batch.scored()

@@ -152,3 +152,8 @@ def check_no_nan(name: str, values: Tensor) -> None:
     """Raise ValueError if one of the values is NaN."""
     if torch.isnan(values).any():
         raise ValueError(f"{name} must not hold NaN, got {int(torch.isnan(values).sum())} among {values.numel()}")
+
+
+def check_one_per_case(values: Tensor, windows: Any) -> None:
+    """Raise unless there is a number for each scored position of the windows."""
+    check_tensor("values", values, "floating point numbers", int(windows.scored().sum()))

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from skiprec_lite.inputs import check_whole, described, whole_numbers
-from skiprec_lite.promises import Count, Seed, Share, Size, like, validated
+from skiprec_lite.promises import Count, Seed, Share, Size, like, together, validated
 from skiprec_lite.windows import Split, Windows
 
 
@@ -104,7 +104,13 @@ class KnownDepth:
         return Split(train, validation, test, num_items=self.num_items, sequences=tuple(sequences))
 
 
+def _check_rules(lags: Sequence[int], rules: np.ndarray) -> None:
+    if rules.ndim != 2 or len(rules) != len(lags) or rules.dtype.kind not in "iu":
+        raise ValueError(f"rules must be whole numbers of shape ({len(lags)}, items_per_group), got {described(rules)}")
+
+
 @validated
+@together(_check_rules)
 def draw_sequences(
     rng: np.random.Generator,
     lags: Lags,
@@ -123,8 +129,6 @@ def draw_sequences(
     Returns:
         (users_per_group, group, length) int64 items, counted from 1.
     """
-    if rules.ndim != 2 or len(rules) != len(lags) or rules.dtype.kind not in "iu":
-        raise ValueError(f"rules must be whole numbers of shape ({len(lags)}, items_per_group), got {described(rules)}")
     groups, size = rules.shape
     sequences = np.empty((users_per_group, groups, length), dtype=np.int64)
     for group, lag in enumerate(lags):

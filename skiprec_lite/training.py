@@ -84,9 +84,8 @@ def fit(
                 model.eval()
                 ndcg, blocks, record = _validate(stage.part_of(model), split.validation, cost)
                 candidate = stage.candidate and gated >= stage.ramp
-                history.epochs.append(
-                    {"epoch": epoch, "loss": sum(losses) / len(losses), "candidate": candidate, **record}
-                )
+                mean = sum(losses) / len(losses)
+                history.epochs.append({"epoch": epoch, "loss": mean, "candidate": candidate, **record})
                 _show(after_epoch, epoch, model)
                 bar.set_postfix_str(f"epoch {epoch}, validation NDCG@10 {ndcg.mean():.4f}, blocks {blocks:.1f}")
                 if candidate:
@@ -98,7 +97,6 @@ def fit(
         history.stopped = "interrupted"
     finally:
         bar.close()
-    model.eval()
     choice.keep(model, history)
     return history
 

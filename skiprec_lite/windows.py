@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from skiprec_lite.inputs import check_item_rows, check_tensor, check_windows
+from skiprec_lite.inputs import check_item_rows, check_windows
 from skiprec_lite.promises import Rows, Size, like, validated
 
 Sequences = Annotated[Sequence[np.ndarray | Sequence[int]], check_item_rows]
@@ -83,11 +83,6 @@ class Split:
     num_items: int
     sequences: tuple[np.ndarray, ...]
     left_out: int = 0
-
-
-def one_per_case(values: Tensor, cases: Windows) -> None:
-    """Raise unless there is a number for each scored position of the cases; `together` calls it."""
-    check_tensor("values", values, "floating point numbers", int(cases.scored().sum()))
 
 
 @validated

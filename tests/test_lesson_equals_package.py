@@ -115,7 +115,7 @@ GIVEN = {
     "backbones.NextItemModel", "backbones.Encoder",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items",
     "evaluation.gates_of", "evaluation.batches",
-    "windows.last_position", "windows.one_per_case", "skiprec.check_cut", "skiprec.check_fit", "gumbel.check_logits",
+    "windows.last_position", "skiprec.check_cut", "skiprec.check_fit", "gumbel.check_logits",
 }  # fmt: skip
 # The lesson that finishes each module.
 BUILT_BY = {
