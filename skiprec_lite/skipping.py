@@ -5,10 +5,10 @@ import time
 from typing import Annotated, Any
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone
+from skiprec_lite.backbones.scoring import Backbone, Gates
 from skiprec_lite.gumbel import check_logits
 from skiprec_lite.promises import Count, Size, like, validated
 from skiprec_lite.windows import last_position
@@ -21,13 +21,12 @@ CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave i
 
 @validated
 def encode_kept(
-    backbone: Backbone, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"]
+    backbone: Backbone, items: Int[Tensor, "batch time"], gates: Gates
 ) -> Float[Tensor, "batch time channel"]:
     """Walk through the blocks and run each only for the rows that keep it: gather, run, put back.
 
     Equal to backbone.encode(items, gates) to float precision, gradients of the backbone included. Built in lesson 12.
     """
-    backbone.check_input(items, gates)
     keep = gates.bool()
     if (gates != keep).any():
         raise ValueError("gates must be 0 or 1: a block cannot be half skipped")

@@ -66,8 +66,7 @@ def fit(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for epoch, (stage, gated) in enumerate(plan):
-                if epoch > 0:
-                    train = _training_windows(split, fresh, epoch)
+                train = _training_windows(split, fresh, epoch) if epoch else train
                 batches = torch.randperm(len(train)).split(batch_size)
                 losses = []
                 model.train()

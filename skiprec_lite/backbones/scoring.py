@@ -92,11 +92,6 @@ class Backbone(Encoder):
                 hidden = torch.lerp(hidden, out, gate)
         return hidden
 
-    def check_input(self, items: Int[Tensor, "batch time"], gates: Num[Tensor, "batch block"]) -> None:
-        """Raise ValueError unless items are 0 ... num_items and no gate is NaN."""
-        check_items(items, self.embedding.num_embeddings - 1)
-        check_no_nan("gates", gates)
-
     def forward(
         self, items: Int[Tensor, "batch time"], gates: Gates | None = None
     ) -> Float[Tensor, "batch time columns"]:
