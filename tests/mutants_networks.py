@@ -435,7 +435,12 @@ BLIND = (
     Mutant("choosing", "two standard errors are as good", "if behind <= error", "if behind <= 2 * error"),
     Mutant("training", "the same fresh windows in every epoch", "windows = fresh(epoch)", "windows = fresh(0)"),
     Mutant("training", "weight decay is not passed on", "weight_decay=weight_decay)", "weight_decay=0.0)"),
-    Mutant("training", "train mode at the end", "bar.close()\n    model.eval()", "bar.close()\n    model.train()"),
+    Mutant(
+        "choosing",
+        "train mode at the end",
+        "        model.eval()\n        if not self",
+        "        model.train()\n        if not self",
+    ),
 )
 
 # Drawn up with the tests at hand, to find what they leave open.
