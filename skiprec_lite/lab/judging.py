@@ -148,7 +148,8 @@ def fingerprint(model: NextItemModel, gates: Sequence[Tensor] | None = None) -> 
     more = {f"gates {i}": choice for i, choice in enumerate(gates or [])}
     for name, tensor in sorted((model.state_dict() | more).items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        for part in (tensor.indices(), tensor.values()) if tensor.is_sparse else (tensor,):
+            digest.update(part.contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
