@@ -26,15 +26,15 @@ class Mutant(NamedTuple):
     new: str
 
 
-TESTED_WITH = {
+HOMES = {
     "windows": "splits", "stages": "training", "choosing": "training", "skipping": "skiprec",
     "lab.random_depth": "controls", "lab.stand_ins": "controls",
 }  # fmt: skip
 
 
-def tested_with(module: str) -> str:
+def home_of(module: str) -> str:
     """The module whose file of unit tests a module's tests are in."""
-    return TESTED_WITH.get(module, module if module.startswith("lab.") else module.split(".")[0])
+    return HOMES.get(module, module if module.startswith("lab.") else module.split(".")[0])
 
 
 def source_of(module: str) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import mutants_networks
 from catching import fixture_and_tests
-from mutants import source_of, tested_with
+from mutants import source_of, home_of
 from mutants_skiprec import BLIND, MUTANTS, MUTATED
 
 TEST_FILES = (*(f"test_{module.split('.')[-1]}" for module in MUTATED), "test_blocks", "test_skiprec_gates")
@@ -15,7 +15,7 @@ in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches
 
 def test_there_are_enough_errors_in_each_module_and_no_two_are_the_same() -> None:
     """Nor the same as one of lessons 04 to 07."""
-    counts = Counter(tested_with(m.module) for m in MUTANTS)
+    counts = Counter(home_of(m.module) for m in MUTANTS)
     assert len(BLIND) >= 200
     assert min(counts[module] for module in MUTATED) >= 8
     assert min(counts[module] for module in ("policy", "skiprec", "training", "policy_gradient")) >= 15
