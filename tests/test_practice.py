@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from skiprec_lite import cli, practice
-from skiprec_lite.checks import CHECKS, Outcome
+from skiprec_course import practice
+from skiprec_course.checks import CHECKS, Outcome
+from skiprec_lite import cli
 
 pytestmark = pytest.mark.usefixtures("untyped")
 WITH_EXERCISES = [p for p in sorted(practice.LESSONS.glob("[0-9][0-9]_*.ipynb")) if '"builds:' in p.read_text("utf-8")]
