@@ -111,6 +111,13 @@ def test_the_pip_part_of_the_conda_environment_installs(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "env")  # more than a gigabyte
 
 
+def test_every_folder_of_both_packages_is_installed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    files = [(path, package) for package in (PACKAGE, COURSE) for path in package.rglob("*.py")]
+    folders = {".".join(path.parent.relative_to(package.parent).parts) for path, package in files}
+    assert sorted(settings["packages"]) == sorted(folders)
+
+
 def test_torch_is_pinned_exactly() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [d for d in project["dependencies"] if d.startswith("torch")] == ["torch==2.13.0"]
