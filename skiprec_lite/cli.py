@@ -406,7 +406,7 @@ def _bench(options: argparse.Namespace) -> Found:
 
 
 def _practice(options: argparse.Namespace) -> Found:
-    from skiprec_lite import practice  # here: all checks and nbformat would slow down every other verb
+    from skiprec_course import practice  # here: all checks and nbformat would slow down every other verb
 
     path = practice.write(options.lesson, options.folder)
     print(f"{path}\nOpen it with:\n  {_command('open')} {path}")
@@ -414,7 +414,7 @@ def _practice(options: argparse.Namespace) -> Found:
 
 
 def _progress(options: argparse.Namespace) -> Found:
-    from skiprec_lite import practice
+    from skiprec_course import practice
 
     found = practice.progress(options.folder)
     for lesson, exercise, verdict in found:
@@ -426,9 +426,9 @@ def _progress(options: argparse.Namespace) -> Found:
 
 
 def _figures(options: argparse.Namespace) -> Found:
-    from skiprec_lite import figures
+    from skiprec_course import slides
 
-    written = figures.export(options.folder)
+    written = slides.export(options.folder)
     print(f"{len(written)} figures, and figures.md with their descriptions: {options.folder}")
     return {"figures": [str(path) for path in written]}
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from skiprec_lite.checks import Outcome
+from skiprec_course.checks import Outcome
 
 
 class Answer(NamedTuple):

@@ -4,7 +4,7 @@ from textwrap import dedent, indent
 
 from answers import Answer, raises, right, wrong
 
-from skiprec_lite.checks import Outcome
+from skiprec_course.checks import Outcome
 
 
 def _cell(signature: str, body: str, before: str = "") -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).resolve().parent.parent / "skiprec_lite"
+COURSE = PACKAGE.parent / "notebooks" / "skiprec_course"  # no error is put there, but it holds the package's classes
 MUTATED = ("gumbel", "estimators")  # the second imports the first
 
 
@@ -46,10 +47,10 @@ def in_force(mutant: Mutant | None) -> Iterator[None]:
     """Import the package anew with the error in it, if there is one.
 
     All of it, so that each class exists once: a `Windows` is the same to who makes it and to who takes it. What the
-    tests' own `helpers` have imported is exchanged with it. The type checks that the test session hooks into its
-    imports are left out: an error has to be caught by a test.
+    classroom and the tests' own `helpers` have imported is exchanged with it. The type checks that the test session
+    hooks into its imports are left out: an error has to be caught by a test.
     """
-    with _forgotten("skiprec_lite", "helpers"):
+    with _forgotten("skiprec_lite", "skiprec_course", "helpers"):
         finder = _Finder(mutant)
         sys.meta_path.insert(0, finder)
         try:
@@ -86,10 +87,13 @@ class _Finder:
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         root, _, module = name.partition(".")
-        file = PACKAGE / f"{(module or '__init__').replace('.', '/')}.py"
-        if root != "skiprec_lite" or not file.exists():
+        folder = {"skiprec_lite": PACKAGE, "skiprec_course": COURSE}.get(root)
+        if folder is None:
             return None
-        wrong = self.mutant if self.mutant is not None and self.mutant.module == module else None
+        file = folder / f"{(module or '__init__').replace('.', '/')}.py"
+        if not file.exists():
+            return None
+        wrong = self.mutant if self.mutant is not None and name == f"skiprec_lite.{self.mutant.module}" else None
         return importlib.util.spec_from_file_location(name, file, loader=_Loader(name, str(file), wrong))
 
 

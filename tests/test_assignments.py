@@ -18,8 +18,8 @@ from answers_a2 import ANSWERS_A2
 from answers_a3 import ANSWERS_A3
 from nbgrader.api import Gradebook
 
-from skiprec_lite import practice
-from skiprec_lite.checks import Outcome
+from skiprec_course import practice
+from skiprec_course.checks import Outcome
 
 pytestmark = pytest.mark.usefixtures("untyped", "tools_on_the_path")
 AUTOGRADED = ("a1", "a2", "a3")

@@ -12,8 +12,9 @@ import pytest
 import test_lessons as lessons
 import torch
 
-from skiprec_lite import plots
-from skiprec_lite.checks import Outcome, bug_hunt
+from skiprec_course import plots
+from skiprec_course.assignments import bug_hunt
+from skiprec_course.checks import Outcome
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "assignments"
 NOTEBOOK = FOLDER / "bug_hunt.ipynb"

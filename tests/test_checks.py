@@ -19,8 +19,8 @@ from answers_straight_through import ANSWERS_STRAIGHT_THROUGH
 from answers_verdict import ANSWERS_VERDICT
 from test_lesson_equals_package import LESSONS, built_in
 
-from skiprec_lite import checks, practice
-from skiprec_lite.checks import CHECKS, NotPassed, Outcome, Verdict
+from skiprec_course import checks, practice
+from skiprec_course.checks import CHECKS, NotPassed, Outcome, Verdict
 
 pytestmark = pytest.mark.usefixtures("untyped")
 ANSWERS: dict[str, list[Answer]] = (

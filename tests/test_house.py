@@ -1,8 +1,9 @@
 """The house: what is where, who may import whom, how long a file may be, how much of the package the reader wrote.
 
 Four parts: the *textbook*, which the lessons build; what is *given*; the *lab* of the long runs; the *classroom*, which
-teaches. An import goes from classroom and lab down to the textbook and what is given, never back, never between the
-two, never from one lesson's room to another's. What the reader wrote is what stands in the package.
+teaches: a package of its own, `skiprec_course`, beside the lessons. An import goes from classroom and lab down to the
+textbook and what is given, never back, never between the two, never from one lesson's room to another's. What the
+reader wrote is what stands in the package.
 
 Where the house is not there yet, the exceptions are listed: the lists only ever get shorter, the counts higher.
 """
@@ -19,6 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "skiprec_lite"
+COURSE = ROOT / "notebooks" / "skiprec_course"
 PARTS = {
     "textbook": (
         "gumbel", "estimators", "windows", "splits", "metrics", "evaluation", "blocks", "backbones", "stages",
@@ -31,14 +33,11 @@ PARTS = {
         "__main__",
     ),
     "lab": ("lab",),
-    "classroom": (
-        "checks", "practice", "figures", "plots", "plots_gumbel", "plots_temperature", "plots_straight_through",
-        "plots_next_item", "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec", "plots_verdict",
-        "plots_blind_spots", "plots_whose_pattern", "plots_speed", "plots_beyond", "switchboard",
-    ),
+    "classroom": ("skiprec_course",),
 }  # fmt: skip
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+MODULES += sorted(COURSE.rglob("*.py"))
 
 TEXTBOOK_LINES = 2_500
 TEXTBOOK_CODE = 1_560  # without docstrings, blanks and comments
@@ -48,13 +47,14 @@ LAB_LINES = 1_460
 LONGEST_FUNCTION = 60  # without its docstring
 ROOMS = (
     "gumbel", "temperature", "straight_through", "next_item", "protocol", "nextitnet", "depth", "skiprec",
-    "verdict", "blind_spots", "whose_pattern", "speed", "beyond", "assignment_3", "assignment_4", "bug_hunt",
+    "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
 )  # fmt: skip
+ASSIGNMENTS = ("a3", "a4", "bug_hunt")  # each is a room, too
 BETWEEN_ROOMS = {
-    ("plots_blind_spots", "plots_depth"), ("plots_whose_pattern", "plots_depth"),
-    ("checks.assignment_3", "checks.gumbel"), ("checks.temperature", "checks.gumbel"),
-    ("checks.straight_through", "checks.gumbel"), ("checks.depth", "checks.nextitnet"),
-    ("checks.speed", "checks.straight_through"), ("checks.beyond", "checks.straight_through"),
+    ("blind_spots.figures", "depth.figures"), ("whose_pattern.figures", "depth.figures"),
+    ("assignments.a3", "gumbel.checks"), ("temperature.checks", "gumbel.checks"),
+    ("straight_through.checks", "gumbel.checks"), ("depth.checks", "nextitnet.checks"),
+    ("speed.checks", "straight_through.checks"), ("beyond.checks", "straight_through.checks"),
 }  # fmt: skip
 # What a lesson builds otherwise than the package, and why.
 BUILT_OTHERWISE = {
@@ -64,8 +64,9 @@ BUILT_OTHERWISE = {
 
 
 def name_of(path: Path) -> str:
-    """A module's name below the package: "gumbel", "checks.engine"."""
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    """A module's name below the package, "gumbel", "lab.plans"; of the classroom in full, "skiprec_course.engine"."""
+    above = PACKAGE if path.is_relative_to(PACKAGE) else COURSE.parent
+    return ".".join(path.relative_to(above).with_suffix("").parts).removesuffix(".__init__")
 
 
 def files_of(part: str) -> list[Path]:
@@ -73,15 +74,15 @@ def files_of(part: str) -> list[Path]:
 
 
 def imports(path: Path, *, lazily: bool) -> Iterator[str]:
-    """What a module imports from the package, at its top or (lazily) inside a function."""
+    """What a module imports from package and classroom, at its top or (lazily) inside a function."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     top = {id(node) for node in tree.body}
     known = {name_of(p) for p in MODULES}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "skiprec_lite":
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (PACKAGE.name, COURSE.name):
             if lazily is (id(node) in top):
                 continue
-            inside = node.module.removeprefix("skiprec_lite").removeprefix(".")
+            inside = node.module.removeprefix(PACKAGE.name).removeprefix(".")
             for alias in node.names:
                 full = f"{inside}.{alias.name}".removeprefix(".")
                 yield full if full in known else inside
@@ -125,10 +126,8 @@ def test_the_command_line_loads_lab_and_classroom_only_when_it_is_asked() -> Non
 
 
 def room_of(name: str) -> str:
-    """The lesson or assignment whose room a module is; "" for one that several use."""
-    if name == "switchboard":
-        return "whose_pattern"
-    found = re.fullmatch(rf"(?:plots_|checks\.)({'|'.join(ROOMS)})", name)
+    """The lesson or assignment whose room a module is in; "" for one that several use."""
+    found = re.match(rf"skiprec_course\.(?:assignments\.)?({'|'.join((*ROOMS, *ASSIGNMENTS))})\b", name)
     return found.group(1) if found else ""
 
 
@@ -139,7 +138,14 @@ def test_lessons_do_not_lean_on_one_another_s_rooms() -> None:
         for imported in [*imports(path, lazily=False), *imports(path, lazily=True)]:
             if mine and room_of(imported) not in ("", mine):
                 found.add((name_of(path), imported))
-    assert found == BETWEEN_ROOMS
+    assert found == {(f"skiprec_course.{a}", f"skiprec_course.{b}") for a, b in BETWEEN_ROOMS}
+
+
+def test_each_lesson_has_a_room_by_its_subject() -> None:
+    lessons = [path.stem[3:] for path in sorted(COURSE.parent.glob("[0-9][0-9]_*.ipynb"))]
+    assert ("start_here", *ROOMS) == tuple(lessons)
+    assert {path.parent.name for path in COURSE.rglob("*/*.py")} == {*ROOMS, "assignments"}
+    assert {path.stem for path in (COURSE / "assignments").glob("*.py")} == {"__init__", *ASSIGNMENTS}
 
 
 def test_the_model_does_not_stand_on_the_downloader() -> None:

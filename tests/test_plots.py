@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from skiprec_lite import plots
+from skiprec_course import plots
 
 ALT = "Two heat maps of gates, users down and blocks across, for a test of this figure."
 

@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from skiprec_lite import cli, practice
-from skiprec_lite.checks import CHECKS, Outcome
+from skiprec_course import practice
+from skiprec_course.checks import CHECKS, Outcome
+from skiprec_lite import cli
 
 pytestmark = pytest.mark.usefixtures("untyped")
 WITH_EXERCISES = [p for p in sorted(practice.LESSONS.glob("[0-9][0-9]_*.ipynb")) if '"builds:' in p.read_text("utf-8")]
@@ -225,3 +226,12 @@ def test_there_is_a_check_for_every_exercise_and_no_other() -> None:
     assert parts - set(CHECKS) == set()
     assert all(check.hints and check.task for check in CHECKS.values())
     assert Outcome.NOT_YET == "not yet"
+
+
+def test_without_the_lessons_there_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(practice, "LESSONS", tmp_path)  # as in site-packages
+    assert cli.main(["practice", "02", "--folder", str(tmp_path / "mine")]) == 1
+    assert "clone" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()

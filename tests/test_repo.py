@@ -12,15 +12,19 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "skiprec_lite"
+PACKAGE, COURSE = ROOT / "skiprec_lite", ROOT / "notebooks" / "skiprec_course"
 FROM_THE_GROUND_UP = (
     "inputs", "promises", "gumbel", "estimators", "movielens", "downloads", "datasets", "windows", "splits",
     "synthetic", "metrics", "choosing", "blocks", "backbones", "policy", "recommending", "skipping", "skiprec",
     "evaluation", "softmax", "gate_losses", "stages", "training", "policy_gradient", "enumeration", "controls",
-    "checkpoints", "tables", "plots", "plots_gumbel", "plots_temperature", "plots_straight_through", "plots_next_item",
-    "plots_protocol", "plots_nextitnet", "plots_depth", "plots_skiprec", "plots_verdict", "plots_blind_spots",
-    "plots_whose_pattern", "plots_speed", "plots_beyond", "switchboard", "lab", "claims", "checks", "practice",
-    "figures", "cli", "__main__",
+    "checkpoints", "tables", "lab", "claims",
+    # the classroom
+    *(f"skiprec_course.{name}" for name in (
+        "comparing", "engine", "models", "students", "plots", "gumbel", "temperature", "straight_through", "next_item",
+        "protocol", "nextitnet", "depth", "skiprec", "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
+        "assignments", "checks", "practice", "slides",
+    )),
+    "cli", "__main__",
 )  # fmt: skip
 
 
@@ -30,19 +34,31 @@ def test_style_and_types(command: list[str]) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-@pytest.mark.parametrize("path", [*sorted(PACKAGE.glob("*.py")), *sorted(PACKAGE.glob("*/*.py"))], ids=lambda p: p.stem)
+def room_of(module: str) -> str:
+    """What stands in the list above: "backbones" for "skiprec_lite.backbones.nfm"."""
+    package, room, *_ = module.split(".")
+    return room if package == PACKAGE.name else f"{package}.{room}"
+
+
+def modules_below(package: Path) -> list[Path]:
+    found = [*sorted(package.glob("*.py")), *sorted(package.glob("*/*.py"))]
+    return [path for path in found if path != package / "__init__.py"]
+
+
+@pytest.mark.parametrize(
+    "path", [*modules_below(PACKAGE), *modules_below(COURSE)], ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
 def test_an_import_goes_only_downwards(path: Path) -> None:
-    if path == PACKAGE / "__init__.py":
-        return
-    room = path.stem if path.parent == PACKAGE else path.parent.name
+    package = PACKAGE if path.is_relative_to(PACKAGE) else COURSE
+    room = room_of(".".join(path.relative_to(package.parent).with_suffix("").parts))
     here = FROM_THE_GROUND_UP.index(room)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skiprec_lite"):
-            inside = node.module.removeprefix("skiprec_lite").removeprefix(".")
-            for module in [inside] if inside else [alias.name for alias in node.names]:
-                if room == module.split(".")[0] and path.parent != PACKAGE:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (PACKAGE.name, COURSE.name):
+            whole = node.module in (PACKAGE.name, COURSE.name)
+            for module in [f"{node.module}.{alias.name}" for alias in node.names] if whole else [node.module]:
+                if room == room_of(module) and path.parent != package:
                     continue  # within the room
-                assert FROM_THE_GROUND_UP.index(module.split(".")[0]) < here, f"{path.stem} imports {module} from above"
+                assert FROM_THE_GROUND_UP.index(room_of(module)) < here, f"{path.stem} imports {module} from above"
 
 
 def test_ci_runs_the_readme_command_and_nothing_else() -> None:
@@ -93,6 +109,13 @@ def test_the_pip_part_of_the_conda_environment_installs(tmp_path: Path) -> None:
         assert found.stdout.strip() == "None"
     finally:
         shutil.rmtree(tmp_path / "env")  # more than a gigabyte
+
+
+def test_every_folder_of_both_packages_is_installed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    files = [(path, package) for package in (PACKAGE, COURSE) for path in package.rglob("*.py")]
+    folders = {".".join(path.parent.relative_to(package.parent).parts) for path, package in files}
+    assert sorted(settings["packages"]) == sorted(folders)
 
 
 def test_torch_is_pinned_exactly() -> None:

@@ -5,11 +5,11 @@ import pytest
 import torch
 from helpers import histories_log, randomise
 
+from skiprec_course.whose_pattern.switchboard import Panel, Shown, Switchboard
 from skiprec_lite import evaluation, splits
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec, recommend
-from skiprec_lite.switchboard import Panel, Shown, Switchboard
 from skiprec_lite.windows import Windows
 
 ITEMS, BLOCKS = 30, 3

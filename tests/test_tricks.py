@@ -12,8 +12,8 @@ import assignments
 import pytest
 import torch
 
+from skiprec_course.checks import Check
 from skiprec_lite import estimators
-from skiprec_lite.checks import Check
 
 pytestmark = pytest.mark.usefixtures("untyped")
 GUIDE = (assignments.ROOT / "README.md").read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 SEED = int(os.environ.get("SKIPREC_GRADING_SEED", "20261126"))
+PACKAGES = ("skiprec_lite", "skiprec_course")
 
 
 class NotPassed(Exception):
@@ -68,24 +69,24 @@ def with_hidden_seeds(judge: Any, answer: Any, seeds: int) -> None:
 
 @contextlib.contextmanager
 def fresh_package() -> Iterator[ModuleType]:
-    """`skiprec_lite.checks` and all below it, imported anew: whatever a student's cell has patched is not in there."""
-    patched = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "skiprec_lite"}
+    """`skiprec_course.checks` and all below it, imported anew: whatever a student's cell has patched is not in there."""
+    patched = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] in PACKAGES}
     try:
-        yield importlib.import_module("skiprec_lite.checks")
+        yield importlib.import_module("skiprec_course.checks")
     finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "skiprec_lite"]:
+        for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
             del sys.modules[name]
         sys.modules.update(patched)
 
 
 @functools.cache
 def fresh(module: str) -> ModuleType:
-    """A module of the package as it stands in its file: no other import finds it, so no cell patches it.
+    """A module of either package as it stands in its file: no other import finds it, so no cell patches it.
 
     Read once in a notebook, since it takes a quarter of a second.
     """
     with fresh_package():
-        return importlib.import_module(f"skiprec_lite.{module}")
+        return importlib.import_module(module)
 
 
 @contextlib.contextmanager

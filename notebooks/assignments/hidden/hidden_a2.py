@@ -103,7 +103,7 @@ def without_a_mask(trial: Any) -> None:
 
 def _same_module(trial: Any, *sizes: int, inputs: Tensor, **options: bool) -> None:
     """Values of the answer's module and the package's, with the same random parameters."""
-    fill = grading.fresh("checks.nextitnet").fill
+    fill = grading.fresh("skiprec_course.nextitnet.checks").fill
     make = lambda of: of(*sizes, **options)
     trial.same_results(lambda of: lambda x: fill(trial, make(of), make(trial.reference))(x), inputs)
 
@@ -143,7 +143,8 @@ def check(name: str, answer: Any, *, seeds: int = 3) -> None:
     """
     part, body, blocked = PARTS[name]
     module, function = part.split(".")
-    judge = grading.fresh("checks").Check(part=part, course=getattr(grading.fresh(module), function), task="", hints=(), body=body)
+    course = getattr(grading.fresh(f"skiprec_lite.{module}"), function)
+    judge = grading.fresh("skiprec_course.checks").Check(part=part, course=course, task="", hints=(), body=body)
     with grading.blocking(f"skiprec_lite.{part}", *blocked):  # also what an answer imports while it runs
         grading.with_hidden_seeds(judge, answer, seeds)
 
@@ -163,7 +164,7 @@ def leave_one_out(answer: Any) -> None:
 def _log(users: list[int], items: list[int], times: list[int]) -> Any:
     table = pd.DataFrame({"user": users, "item": items, "timestamp": times})
     names = tuple(map(str, range(1, max(items) + 1)))
-    return grading.fresh("datasets").Interactions(table, tuple(map(str, range(max(users) + 1))), names, names)
+    return grading.fresh("skiprec_lite.datasets").Interactions(table, tuple(map(str, range(max(users) + 1))), names, names)
 
 
 def _made_up(trial: Any) -> tuple[Any, list[list[int]]]:

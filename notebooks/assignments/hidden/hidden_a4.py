@@ -10,7 +10,7 @@ import grading
 
 def _judged(choose: Callable[[ModuleType], Any], answer: Any, seeds: int) -> None:
     with grading.fresh_package():
-        judge = choose(importlib.import_module("skiprec_lite.checks.assignment_4"))
+        judge = choose(importlib.import_module("skiprec_course.assignments.a4"))
         grading.with_hidden_seeds(judge, answer, seeds)
 
 

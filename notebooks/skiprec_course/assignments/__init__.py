@@ -1,0 +1,1 @@
+"""The room of the graded assignments and the bug hunt."""

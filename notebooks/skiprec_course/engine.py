@@ -1,0 +1,429 @@
+"""How a check works: it tries an answer on seeded inputs, compares it with the package's, and says what it found.
+
+A check has four outcomes. *Not yet*: the answer is still a stub. *Passed*. *Failed*: one or two lines say with which
+arguments, what was found, what was expected, and the likely cause. *Raised*: the answer stopped with an error. It is a
+pure function of the answer and a seed: the reader's random numbers, warnings and arguments stay as they were.
+"""
+
+import contextlib
+import copy
+import importlib
+import inspect
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skiprec_course.comparing import describe, difference, distance
+
+DRAWS = 20_000  # of a random answer; two right ones then differ by .03 (in .distance) once in ten million runs
+FAR = 0.03
+
+
+class Outcome(StrEnum):
+    """What a check can come to."""
+
+    NOT_YET = "not yet"
+    PASSED = "passed"
+    FAILED = "failed"
+    RAISED = "raised"
+
+
+class Verdict(NamedTuple):
+    """What a check came to, and one or two lines that say why ("" if it passed)."""
+
+    outcome: Outcome
+    message: str = ""
+
+
+class NotPassed(Exception):
+    """A graded answer did not pass; a notebook shows it as one line, and the cell scores nothing."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class _Stopped(Exception):
+    """Carries a verdict out of the middle of a check."""
+
+    def __init__(self, outcome: Outcome, message: str = "") -> None:
+        super().__init__(message)
+        self.verdict = Verdict(outcome, message)
+
+
+class Trial:
+    """One run of a check: an answer, the package's version of it, typical mistakes, and a source of random inputs.
+
+    Attributes:
+        answer: what the reader wrote.
+        reference: the package's version.
+        generator: seeded; draw all inputs from it.
+    """
+
+    def __init__(self, answer: Any, reference: Any, mistakes: Mapping[str, Any], seed: int) -> None:
+        self.answer, self.reference, self.mistakes = answer, reference, mistakes
+        self.seed = seed
+        self.generator = torch.Generator().manual_seed(seed)
+
+    # --- random inputs ---
+
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Tensor:
+        """Draw normal numbers; the same in float32 and float64."""
+        return (scale * torch.randn(shape, generator=self.generator, dtype=torch.float64)).to(dtype)
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        """Draw whole numbers low ... high, both included, as int64."""
+        return torch.randint(low, high + 1, shape, generator=self.generator)
+
+    def histories(self, num_items: int, lengths: list[int], width: int) -> Tensor:
+        """Draw padded histories, (len(lengths), width): items 1 ... num_items on the right, zeros on the left."""
+        items = self.integers(1, num_items, len(lengths), width)
+        for row, length in zip(items, lengths):
+            row[: width - length] = 0
+        return items
+
+    # --- running the answer ---
+
+    def call(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        """Run the answer (or a method of an object it made) on copies of these arguments.
+
+        An error that it raises, or an argument that it changes, ends the check.
+        """
+        given, named = copy.deepcopy((arguments, options))
+        with self.of_the_answer(*arguments, **options):
+            found = function(*given, **named)
+        for before, after in zip([*arguments, *options.values()], [*given, *named.values()]):
+            if isinstance(before, Tensor | np.ndarray) and difference(after, before):
+                self.fail("it changes the argument it was given", "work on a copy", *arguments, **options)
+        return found
+
+    @contextlib.contextmanager
+    def of_the_answer(self, *arguments: Any, **options: Any) -> Iterator[None]:
+        """Whatever is raised in here was raised by the answer, given these arguments."""
+        try:
+            yield
+        except _Stopped:
+            raise
+        except NotImplementedError as error:
+            raise _Stopped(Outcome.NOT_YET) from error
+        except (Exception, SystemExit) as error:
+            line = (str(error).splitlines() or [""])[0][:160]
+            raise _Stopped(
+                Outcome.RAISED, f"{given_with(arguments, options)}it raised {type(error).__name__}: {line}"
+            ) from error
+
+    # --- judging ---
+
+    def fail(self, found: str, cause: str = "", *arguments: Any, **options: Any) -> None:
+        """End the check: what was found (and expected), with which arguments, and the likely cause."""
+        message = f"{given_with(arguments, options)}{_ended(found)}"
+        raise _Stopped(Outcome.FAILED, f"{message}\n{_ended(cause[:1].upper() + cause[1:])}" if cause else message)
+
+    def require(self, condition: bool | Tensor | np.bool_, found: str, cause: str = "", *given: Any, **o: Any) -> None:
+        """Fail unless the condition holds."""
+        if not bool(condition):
+            self.fail(found, cause, *given, **o)
+
+    def same(self, *arguments: Any, gradients: bool = False, **options: Any) -> Any:
+        """Run answer and package on the same arguments and seed; types, shapes, then values have to agree.
+
+        Args:
+            *arguments: of the answer; floating tensors are the leaves whose gradients are compared.
+            gradients: compare the gradients of a random weighted sum of the result as well.
+            **options: keyword arguments of the answer.
+
+        Returns:
+            What the answer returned.
+        """
+        return self.same_results(lambda f: f, *arguments, gradients=gradients, **options)
+
+    def same_results(self, make: Callable[[Any], Any], *arguments: Any, gradients: bool = False, **options: Any) -> Any:
+        """Like `same`, for what `make` gets from the answer: an object's method, a module with copied weights."""
+        expected = self._run(make, self.reference, arguments, options, gradients)
+        found = self._run(make, self.answer, arguments, options, gradients, guarded=True)
+        problem = difference(found[0], expected[0])
+        if not problem and gradients:
+            problem = difference(found[1], expected[1])
+            problem = problem and f"the gradient: {problem}"
+        if problem:
+            self.fail(problem, self._cause(make, arguments, options, gradients, found), *arguments, **options)
+        return found[0]
+
+    def _run(
+        self, make: Callable, of: Any, arguments: tuple, options: dict, gradients: bool, guarded: bool = False
+    ) -> tuple[Any, list[Tensor]]:
+        """The result and the gradients at the arguments (and at a module's parameters)."""
+        torch.manual_seed(self.seed)
+        given = copy.deepcopy(arguments)
+        guard = self.of_the_answer(*arguments, **options) if guarded else contextlib.nullcontext()
+        with guard:
+            function = make(of)
+            if not gradients:
+                result = self.call(function, *given, **options) if guarded else function(*given, **options)
+                return result, []
+            leaves = [x.requires_grad_() for x in given if isinstance(x, Tensor) and x.is_floating_point()]
+            if isinstance(function, nn.Module):
+                leaves += list(function.parameters())
+            result = function(*given, **copy.deepcopy(options))
+            if type(result) is not Tensor or not result.requires_grad:
+                return result, []
+            weight = torch.linspace(-1, 2, result.numel(), dtype=result.dtype).view(result.shape)
+            kept = torch.where(result.isfinite(), result, 0)  # scores of padding are -inf
+            found = torch.autograd.grad((kept * weight).sum(), leaves, allow_unused=True, retain_graph=True)
+            return result.detach(), [torch.zeros_like(x) if g is None else g for g, x in zip(found, leaves)]
+
+    def _cause(self, make: Callable, arguments: tuple, options: dict, gradients: bool, found: tuple) -> str:
+        """The mistake that gives just what was found, if one does."""
+        for cause, mistaken in self.mistakes.items():
+            with contextlib.suppress(Exception):
+                result = self._run(make, mistaken, arguments, options, gradients)
+                if not difference(found[0], result[0]) and not difference(found[1], result[1]):
+                    return cause
+        return ""
+
+    def alike(self, draw: Callable[[Any], Tensor], what: str, *arguments: Any, **options: Any) -> None:
+        """Fail unless draws from answer and package have one distribution (the largest gap of their CDFs is small).
+
+        Args:
+            draw: takes the answer (or the package's version, or a mistaken one), returns DRAWS numbers or so.
+            what: names what is drawn, in the message.
+            *arguments: of the call, for the message.
+            **options: of the call, for the message.
+        """
+        torch.manual_seed(self.seed)
+        expected = draw(self.reference)
+        torch.manual_seed(self.seed + 1)
+        with self.of_the_answer(*arguments, **options):
+            found = draw(self.answer)
+        if problem := difference(found.new_zeros(found.shape), expected.new_zeros(expected.shape)):
+            self.fail(problem, "", *arguments, **options)
+        gap = distance(found, expected)
+        if gap <= FAR:
+            return
+        gaps = {}
+        for cause, mistaken in self.mistakes.items():
+            with contextlib.suppress(Exception):
+                torch.manual_seed(self.seed + 2)
+                gaps[cause] = distance(found, draw(mistaken))
+        cause = min(gaps, key=lambda c: gaps[c], default="")
+        self.fail(
+            f"{what} has mean {float(found.double().mean()):.3g} and standard deviation "
+            f"{float(found.double().std()):.3g}, expected {float(expected.double().mean()):.3g} and "
+            f"{float(expected.double().std()):.3g}",
+            cause if cause and gaps[cause] <= FAR else "",
+            *arguments, **options,
+        )  # fmt: skip
+
+    def module(self, *arguments: Any, inputs: tuple, dtype: torch.dtype = torch.float64, **sizes: Any) -> nn.Module:
+        """Build the answer's module and the package's, give both the same random parameters, compare their outputs.
+
+        Values and gradients, at inputs and parameters, in eval mode. Parameters are matched by name; where the names
+        differ, by shape, in order.
+
+        Args:
+            *arguments: to build the modules with.
+            inputs: to call them with.
+            dtype: of parameters and floating inputs.
+            **sizes: keyword arguments to build the modules with.
+
+        Returns:
+            The answer's module, with the random parameters.
+        """
+        built = {}
+
+        def make(of: Any) -> nn.Module:
+            torch.manual_seed(self.seed)
+            built[of] = self.with_random_parameters(of(*arguments, **sizes), self.reference(*arguments, **sizes), dtype)
+            return built[of]
+
+        given = [x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs]
+        self.same_results(make, *given, gradients=True)
+        return built[self.answer]
+
+    def with_random_parameters(self, module: nn.Module, like: nn.Module, dtype: torch.dtype) -> nn.Module:
+        """Give a module random parameters, the same ones for every module that has `like`'s; in eval mode."""
+        if not isinstance(module, nn.Module):
+            self.fail(f"found {describe(module)}, expected a torch.nn.Module")
+        drawn = torch.Generator().manual_seed(self.seed)
+        wanted = {name: 0.3 * torch.randn(p.shape, generator=drawn).to(dtype) for name, p in like.named_parameters()}
+        mine = dict(module.to(dtype).named_parameters())
+        if mine.keys() != wanted.keys():
+            shapes = sorted(tuple(p.shape) for p in mine.values())
+            expected = sorted(tuple(p.shape) for p in wanted.values())
+            if shapes != expected:
+                extra = [s for s in shapes if s not in expected] or [s for s in expected if s not in shapes]
+                self.fail(
+                    f"the module has {len(shapes)} parameters, expected {len(expected)}: "
+                    + ", ".join(f"{name} {tuple(p.shape)}" for name, p in wanted.items()),
+                    f"look at those of shape {extra[0]}" if extra else "",
+                )
+            left = list(wanted.values())
+            wanted = {}
+            for name, p in mine.items():
+                index = next(i for i, w in enumerate(left) if w.shape == p.shape)
+                wanted[name] = left.pop(index)
+        with torch.no_grad():
+            for name, p in mine.items():
+                if p.shape != wanted[name].shape:
+                    self.fail(f"the parameter {name} has shape {tuple(p.shape)}, expected {tuple(wanted[name].shape)}")
+                p.copy_(wanted[name])
+        return module.eval()
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
+def given_with(arguments: tuple, options: Mapping[str, Any]) -> str:
+    """The arguments of a call, in words, to begin a message with."""
+    words = [describe(x) for x in arguments] + [f"{name}={describe(x)}" for name, x in options.items()]
+    return f"given {', '.join(words)}: " if words else ""
+
+
+STANDS_IN = "_stands_in_for_an_answer"
+
+
+def standing_in(made: Any) -> Any:
+    """Mark a function or class as not the reader's own: a check names it instead of judging it."""
+    setattr(made, STANDS_IN, True)
+    return made
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one exercise: call it with your function (or class), and it prints what it found.
+
+    Attributes:
+        part: module and name in the package, "gumbel.gumbel_max".
+        task: what to write, in a sentence or two.
+        hints: from a nudge to nearly all; never the solution.
+        body: tries an answer; ends the trial early if it fails.
+        minutes: what a reader needs, about.
+        difficulty: 1 to 5.
+        mistakes: likely cause -> an answer that makes this mistake.
+        course: the course's version, where the package has none under this name.
+    """
+
+    part: str
+    task: str
+    hints: tuple[str, ...]
+    body: Callable[[Trial], None]
+    minutes: int = 10
+    difficulty: int = 2
+    mistakes: Mapping[str, Any] = field(default_factory=dict)
+    course: Any = None
+
+    @property
+    def name(self) -> str:
+        """The name of what the reader writes."""
+        return self.course.__name__ if self.course else self.part.split(".")[-1]
+
+    @property
+    def reference(self) -> Any:
+        """The course's version, as a rule the package's."""
+        return self.course or getattr(importlib.import_module(f"skiprec_lite.{self.part.split('.')[0]}"), self.name)
+
+    def verdict(self, answer: Any, *, seed: int = 0) -> Verdict:
+        """Judge an answer; nothing is printed, nothing outside is changed.
+
+        Args:
+            answer: the reader's function or class.
+            seed: of all inputs; each seed tries others.
+        """
+        if answer is None or answer is ...:
+            return Verdict(Outcome.NOT_YET)
+        if not callable(answer):
+            return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected a function or class {self.name}.")
+        if inspect.isclass(self.reference) and not inspect.isclass(answer):
+            return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected the class {self.name} itself.")
+        with _from_the_seed(seed):
+            try:
+                self.body(Trial(answer, self.reference, self.mistakes, seed))
+            except _Stopped as stopped:
+                return stopped.verdict
+            except NotImplementedError:
+                return Verdict(Outcome.NOT_YET)
+            except (Exception, SystemExit) as error:  # the answer returned what the check could not work with
+                line = (str(error).splitlines() or [""])[0][:160]
+                return Verdict(Outcome.RAISED, f"what it returned led to {type(error).__name__}: {line}")
+        return Verdict(Outcome.PASSED)
+
+    def __call__(self, answer: Any, *, seed: int = 0) -> None:
+        """Print one or two lines: what came of it; the course's own version is not judged, but named."""
+        print(self._not_yours(answer) or self.report(self.verdict(answer, seed=seed)))
+
+    def _not_yours(self, answer: Any) -> str:
+        """The line for what `go_on` has put in the answer's place, as a cell that is run twice meets it; else ""."""
+        if answer is None or not (answer is self.reference or getattr(answer, "__dict__", {}).get(STANDS_IN)):
+            return ""
+        return f"○ {self.name}: this is the course's version, which stands in for yours: run your cell again"
+
+    def report(self, verdict: Verdict, *, hidden: int = 0) -> str:
+        """The lines to print for a verdict; hidden is how many more tests a graded cell runs later."""
+        if verdict.outcome is Outcome.NOT_YET:
+            return f"○ {self.name}: not yet"
+        if verdict.outcome is Outcome.PASSED:
+            later = f"; {hidden} more {'is' if hidden == 1 else 'are'} hidden" if hidden else ""
+            return f"✔ {self.name}: {'all visible checks passed' if hidden else 'passed'}{later}"
+        sign = "✘" if verdict.outcome is Outcome.FAILED else "⚡"
+        return f"{sign} {self.name}: {verdict.message}"
+
+    def require(self, answer: Any, *, seed: int = 0, hidden: int = 0) -> None:
+        """Print if the answer passes; else raise, so that a graded cell scores nothing.
+
+        Raises:
+            NotPassed: with the line that the check would have printed.
+        """
+        if line := self._not_yours(answer):
+            raise NotPassed(line)
+        verdict = self.verdict(answer, seed=seed)
+        if verdict.outcome is not Outcome.PASSED:
+            raise NotPassed(self.report(verdict))
+        print(self.report(verdict, hidden=hidden))
+
+    def go_on(self, answer: Any, instead: Any = None) -> Any:
+        """What later cells go on with: the answer if it passes, until then a version of the course's.
+
+        Args:
+            answer: the reader's function or class.
+            instead: what the cells after it were written for (default: the package's version).
+        """
+        if self._not_yours(answer) or self.verdict(answer).outcome is Outcome.PASSED:
+            return answer
+        return self.reference if instead is None else standing_in(instead)
+
+    def hint(self, number: int = 1) -> None:
+        """Print a hint: 1, then 2, and so on.
+
+        Raises:
+            ValueError: if there is no hint of this number.
+        """
+        if number not in range(1, len(self.hints) + 1):
+            raise ValueError(f"{self.name} has hints 1 to {len(self.hints)}, not {number}")
+        print(f"Hint {number} of {len(self.hints)}: {self.hints[number - 1]}")
+
+
+@contextlib.contextmanager
+def _from_the_seed(seed: int) -> Iterator[None]:
+    """Whatever is drawn from the global random numbers follows from the seed; they, and all else, stay as they were."""
+    numbers, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.enable_grad(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numbers)  # noqa: NPY002
+            random.setstate(of_python)

@@ -1,0 +1,136 @@
+"""Figures of lesson 05, from plain arrays; nothing here knows a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from skiprec_course.plots import COLOURS, LINES, MARKERS, new_figure, show
+
+Dots = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+def dot_panels(
+    panels: Mapping[str, Dots],
+    alt: str,
+    *,
+    xlabel: str | Sequence[str],
+    band: tuple[float, float, str] | None = None,
+    from_zero: bool = True,
+) -> None:
+    """Dots with bars of two standard errors, a row for each name, a marker for each series; panels side by side.
+
+    Args:
+        panels: title -> name of a row -> name of a series -> (value, standard error; 0 draws no bar).
+        alt: description of the figure.
+        xlabel: name and unit of the values, one for all panels or one each.
+        band: (from, to, name) of a grey stripe behind the dots.
+        from_zero: let every horizontal axis begin at 0.
+    """
+    xlabels = [xlabel] * len(panels) if isinstance(xlabel, str) else list(xlabel)
+    names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
+    series = list(dict.fromkeys(s for rows in panels.values() for values in rows.values() for s in values))
+    width = 5.2 * len(panels) if len(panels) > 1 else 8.0
+    figure, axes = new_figure(width, 1.3 + 0.36 * len(names), columns=len(panels), sharey=True)
+    for axis, (title, rows), label in zip(axes[0], panels.items(), xlabels):
+        if band:
+            axis.axvspan(band[0], band[1], color="0.85", linewidth=0, zorder=0, label=band[2])
+        for name, values in rows.items():
+            for key, (value, error) in values.items():
+                index = series.index(key)
+                axis.errorbar(
+                    value, names.index(name), xerr=2 * error if error else None, fmt=MARKERS[index], capsize=3,
+                    color=COLOURS[index], markersize=6.5,
+                )  # fmt: skip
+        axis.grid(axis="y", color="0.92", linewidth=0.8)
+        axis.set_axisbelow(True)
+        axis.set_title(title, loc="left")
+        axis.set_xlabel(label)
+        axis.set_ylim(len(names) - 0.6, -0.4)
+        if from_zero:
+            axis.set_xlim(left=0)
+    axes[0, 0].set_yticks(range(len(names)), names)
+    handles: list[Any] = [_dot(index, name) for index, name in enumerate(series)] if len(series) > 1 else []
+    handles += [Patch(color="0.85", label=band[2])] if band else []
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    show(figure, alt)
+
+
+def credit_by_rank(lines: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: str, end: float = 0.0) -> None:
+    """Lines over the rank 1, 2, …, on a logarithmic axis.
+
+    Args:
+        lines: name -> value at rank 1, 2, ….
+        alt: description of the figure.
+        xlabel: what the rank is.
+        ylabel: name and unit of the values.
+        end: where to draw a dotted vertical line; 0 draws none.
+    """
+    figure, axes = new_figure(7.2, 3.4)
+    axis = axes[0, 0]
+    for index, (name, values) in enumerate(lines.items()):
+        style: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index], "linewidth": 2}
+        axis.plot(np.arange(1, len(values) + 1), values, label=name, **style)
+    if end:
+        axis.axvline(end, color="0.4", linestyle=":", linewidth=1.2)
+        axis.annotate(f" rank {end:g}", (end, 1.0), va="top", fontsize=9, color="0.35")
+    axis.set(xscale="log", xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.03))
+    axis.xaxis.set_major_formatter("{x:g}")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    show(figure, alt)
+
+
+def comparable_groups(
+    dots: Sequence[tuple[str, str, str, float]], alt: str, *, xlabel: str, own: str = "(ours)"
+) -> None:
+    """Dots in groups, a stripe behind each group: within a stripe values may be compared, across stripes not.
+
+    Args:
+        dots: (panel, group, name, value); panels from left to right, groups and names from top to bottom.
+        alt: description of the figure.
+        xlabel: name and unit of the values.
+        own: a group with this text in its name is our own: its dots are stars.
+    """
+    panels: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    for title, group, name, value in dots:
+        panels.setdefault(title, {}).setdefault(group, []).append((name, value))
+    rows = {title: sum(len(group) + 1 for group in groups.values()) for title, groups in panels.items()}
+    figure, axes = new_figure(6.0 * len(panels), 1.0 + 0.235 * max(rows.values()), columns=len(panels))
+    for axis, (title, groups) in zip(axes[0], panels.items()):
+        line, names, places = 0.0, [], []
+        for number, (group, members) in enumerate(groups.items()):
+            _stripe(axis, line, len(members) + 1, group, number)
+            style: dict[str, Any] = {"marker": "o", "s": 38, "color": COLOURS[0]}
+            if own in group:
+                style = {"marker": "*", "s": 95, "color": "black"}
+            for step, (name, value) in enumerate(members, start=1):
+                axis.scatter(value, line + step, zorder=3, **style)
+                places.append(line + step)
+                names.append(name)
+            line += len(members) + 1
+        axis.set_yticks(places, names, fontsize=8.5)
+        axis.tick_params(axis="y", length=0)
+        axis.set(ylim=(line - 0.4, -0.6), xlim=(0, None), xlabel=xlabel)
+        axis.margins(x=0.08)
+        axis.set_title(title, loc="left")
+    handles = [
+        Line2D([], [], linestyle="", marker="o", color=COLOURS[0], label="published, not re-run here"),
+        Line2D([], [], linestyle="", marker="*", markersize=10, color="black", label="ours"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    show(figure, alt)
+
+
+def _stripe(axis: Axes, top: float, rows: int, name: str, number: int) -> None:
+    colour = "0.91" if number % 2 == 0 else "0.97"
+    axis.axhspan(top - 0.5, top + rows - 0.5, color=colour, linewidth=0, zorder=0)
+    across = axis.get_yaxis_transform()
+    axis.text(0.99, top, name, transform=across, ha="right", va="center", fontsize=8, style="italic")
+
+
+def _dot(index: int, name: str) -> Line2D:
+    return Line2D([], [], linestyle="", marker=MARKERS[index], color=COLOURS[index], markersize=6.5, label=name)
