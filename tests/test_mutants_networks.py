@@ -3,7 +3,7 @@
 from collections import Counter
 
 from catching import fixture_and_tests
-from mutants import source_of, home_of
+from mutants import home_of, source_of
 from mutants_networks import BLIND, MUTANTS, MUTATED, OWN
 
 TEST_FILES = (*(f"test_{module}" for module in MUTATED), "test_running_products")

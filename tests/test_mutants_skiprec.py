@@ -4,7 +4,7 @@ from collections import Counter
 
 import mutants_networks
 from catching import fixture_and_tests
-from mutants import source_of, home_of
+from mutants import home_of, source_of
 from mutants_skiprec import BLIND, MUTANTS, MUTATED
 
 TEST_FILES = (*(f"test_{module.split('.')[-1]}" for module in MUTATED), "test_blocks", "test_skiprec_gates")
