@@ -20,7 +20,8 @@ FROM_THE_GROUND_UP = (
     "checkpoints", "tables", "lab", "claims",
     # the classroom
     *(f"skiprec_course.{name}" for name in (
-        "comparing", "engine", "models", "students", "plots", "gumbel", "temperature", "straight_through", "next_item",
+        "comparing", "engine", "questions", "parameters", "models", "students", "plots",
+        "gumbel", "temperature", "straight_through", "next_item",
         "protocol", "nextitnet", "depth", "skiprec", "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
         "assignments", "checks", "practice", "slides",
     )),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from skiprec_course.comparing import describe
 from skiprec_course.engine import Check, Outcome, Trial
-from skiprec_course.gumbel.checks import honours_the_generator
+from skiprec_course.questions import honours_the_generator
 from skiprec_lite.backbones import item_embedding
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.gumbel import gumbel_softmax

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_course.engine import Check, Trial
-from skiprec_course.straight_through.checks import is_a_tensor
+from skiprec_course.questions import is_a_tensor
 from skiprec_lite.backbones import AttentionBlock, Backbone, NextItNet, SASRec, in_eval_mode
 from skiprec_lite.gate_losses import losses_at, per_row
 from skiprec_lite.policy_gradient import block_drop_reward, log_probability

@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from skiprec_course.depth.figures import heat_maps
-from skiprec_course.plots import COLOURS, LINES, MARKERS, line_panels, new_figure, show
+from skiprec_course.plots import COLOURS, LINES, MARKERS, heat_maps, line_panels, new_figure, show
 
 __all__ = ["counted_losses", "heat_maps", "line_panels", "verdicts"]
 

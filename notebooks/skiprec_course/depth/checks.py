@@ -12,11 +12,13 @@ from torch.nn import functional as F
 
 from skiprec_course.comparing import describe, difference
 from skiprec_course.engine import Check, Trial
-from skiprec_course.nextitnet.checks import ITEMS, fill, is_tensor, same_parameter_gradients
+from skiprec_course.parameters import fill, is_tensor, same_parameter_gradients
 from skiprec_lite.backbones import NFM
 from skiprec_lite.synthetic import KnownDepth
 
 __all__ = ["check_NFM", "check_draw_sequences", "check_users_of_known_depth"]
+
+ITEMS = 11  # different from all other sizes, so that each parameter is known by its shape
 
 
 # --- NFM ---
@@ -132,7 +134,7 @@ def _mistaken_nfm(
 ) -> type[nn.Module]:
     """An NFM with this pool(embedded, n) or these layers(model, pool)."""
 
-    class Mistaken(NFM):
+    class MistakenNFM(NFM):
         def forward(self, items: Tensor) -> Tensor:
             embedded, count = (
                 self.embedding(items),
@@ -146,7 +148,7 @@ def _mistaken_nfm(
                     pooled = layer(pooled).relu()
             return self.score(pooled)
 
-    return Mistaken
+    return MistakenNFM
 
 
 def _mean_of_pairs(e: Tensor, n: Tensor) -> Tensor:

@@ -7,7 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from skiprec_course.plots import COLOURS, LINES, MARKERS, legend_below, line_panels, means_with_errors, new_figure, show
+from skiprec_course.plots import (
+    COLOURS,
+    LINES,
+    MARKERS,
+    heat_maps,
+    legend_below,
+    line_panels,
+    means_with_errors,
+    new_figure,
+    show,
+)
 
 __all__ = ["heat_maps", "line_panels", "means_with_errors", "seeds"]
 
@@ -54,61 +64,6 @@ def seeds(
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
         axis.set_title(title, loc="left")
     legend_below(figure, axes[0], columns=4)
-    show(figure, alt)
-
-
-def heat_maps(
-    panels: Mapping[str, np.ndarray],
-    alt: str,
-    *,
-    xlabel: str,
-    ylabel: str,
-    columns: Sequence[object],
-    rows: Sequence[object] = (),
-    limits: tuple[float, float],
-    meaning: str,
-    form: str = "",
-    steps: Sequence[int] = (),
-    width: float = 4.6,
-    height: float = 4.0,
-) -> None:
-    """Arrays as colours from dark (low) to bright (high), side by side on one scale, with a bar that says so.
-
-    Args:
-        panels: title -> values of shape (row, column).
-        alt: description of the figure.
-        xlabel: what runs along the columns.
-        ylabel: what runs along the rows.
-        columns: a label for each column.
-        rows: a label for each row; none if empty.
-        limits: the values of the darkest and the brightest colour.
-        meaning: name and unit of the values.
-        form: how to write each value into its cell, such as "{:.2f}"; nothing is written if empty.
-        steps: for each row the column before which a white stair runs.
-        width: of one panel in inches.
-        height: of the figure in inches.
-    """
-    figure, axes = new_figure(width * len(panels) + 0.9, height, columns=len(panels), sharey=True)
-    for axis, (title, values) in zip(axes[0], panels.items()):
-        image = axis.imshow(
-            values, cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
-        )
-        for (row, column), value in np.ndenumerate(values if form else np.empty((0, 0))):
-            colour = "black" if value > sum(limits) / 2 else "white"
-            axis.text(column, row, form.format(value), ha="center", va="center", color=colour)
-        if len(steps):
-            places = np.repeat(np.asarray(steps) - 0.5, 2)
-            levels = np.repeat(np.arange(len(steps) + 1) - 0.5, 2)[1:-1]
-            for stair_colour, stair_width in (("black", 4.5), ("white", 2.2)):
-                axis.plot(places, levels, color=stair_colour, linewidth=stair_width)
-        axis.set_xticks(range(len(columns)), [str(name) for name in columns])
-        axis.set_yticks(range(len(rows)), [str(name) for name in rows])
-        axis.tick_params(length=0)
-        axis.set_xlabel(xlabel)
-        axis.set_title(title, loc="left")
-        axis.spines[:].set_visible(False)
-    axes[0, 0].set_ylabel(ylabel)
-    figure.colorbar(image, ax=list(axes[0]), label=meaning, extend="neither" if len(rows) else "both")
     show(figure, alt)
 
 

@@ -6,25 +6,9 @@ import torch
 from torch import Tensor
 
 from skiprec_course.engine import DRAWS, Check, Trial
+from skiprec_course.questions import honours_the_generator
 
 __all__ = ["check_gumbel_max", "check_sample_gumbel"]
-
-
-def honours_the_generator(trial: Trial, *arguments: object, **options: object) -> None:
-    """The same generator gives the same draw, another one another; without one the global seed counts."""
-    draws = [trial.call(trial.answer, *arguments, generator=_generator(s), **options) for s in (3, 3, 4)]
-    trial.require(torch.equal(draws[0], draws[1]), "two draws with the same generator differ",
-                  "draw all random numbers from `generator`", *arguments)  # fmt: skip
-    trial.require(not torch.equal(draws[0], draws[2]), "two generators with different seeds gave the same draw",
-                  "`generator` is not used: every call draws the same noise", *arguments)  # fmt: skip
-    torch.manual_seed(3)
-    first, second = (trial.call(trial.answer, *arguments, **options) for _ in range(2))
-    trial.require(not torch.equal(first, second), "two calls without a generator gave the same draw",
-                  "without a generator the global random numbers go on", *arguments)  # fmt: skip
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:

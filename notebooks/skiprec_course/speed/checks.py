@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from skiprec_course.engine import Check, Trial
-from skiprec_course.straight_through.checks import is_a_tensor
+from skiprec_course.questions import is_a_tensor
 from skiprec_lite.backbones import Backbone, NextItNet, SASRec
 
 __all__ = ["check_encode_kept", "check_inference_seconds", "check_within_budget"]

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skiprec_course.comparing import describe
 from skiprec_course.engine import DRAWS, Check, Trial
-from skiprec_course.gumbel.checks import honours_the_generator
+from skiprec_course.questions import honours_the_generator, is_a_tensor
 from skiprec_lite.estimators import Loss, draw_gates, exact_gradient
 from skiprec_lite.gumbel import sample_gumbel
 
@@ -39,12 +38,6 @@ def stepped_loss(gates: Tensor) -> Tensor:
     """A loss without a slope: a number for each row of 0 and 1, as from a table."""
     code = ((gates.detach() > 0.5).long() * 2 ** torch.arange(gates.shape[1])).sum(dim=1)
     return (code * 5 % 7).to(gates.dtype)
-
-
-def is_a_tensor(trial: Trial, found: Any, *given: Any, **options: Any) -> None:
-    """Fail unless the answer returned a plain tensor."""
-    trial.require(type(found) is Tensor, f"found {describe(found)}, expected a tensor",
-                  "is a `return` missing?" if found is None else "", *given, **options)  # fmt: skip
 
 
 def _watched(loss: Loss) -> tuple[Loss, list[Tensor]]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from skiprec_course.engine import DRAWS, Check, Trial
-from skiprec_course.gumbel.checks import honours_the_generator
+from skiprec_course.questions import honours_the_generator
 from skiprec_lite.gumbel import sample_gumbel
 
 __all__ = ["check_gumbel_softmax"]

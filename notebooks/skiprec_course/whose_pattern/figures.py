@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import seaborn as sns
 
-from skiprec_course.depth.figures import heat_maps
 from skiprec_course.plots import (
     COLOURS,
     KEEP,
     grouped_bars,
+    heat_maps,
     legend_below,
     line_panels,
     means_with_errors,
