@@ -95,7 +95,7 @@ def sampled_cross_entropy(
     the simplest. The code of NextItNet's authors draws 20 % of the items a step, and so does the code published with
     SkipRec, so a full softmax departs from it; a number that does not grow with the catalogue is this course's.
     """
-    read = model.norm(hidden) if isinstance(model, SASRec) else hidden
+    read = before_output(model, hidden)
     weight, bias = output_rows(model, targets)
     of_target = (read * weight).sum(dim=1) + bias  # (scored, channel) -> (scored,)
     weight, bias = output_rows(model, negatives)
@@ -108,21 +108,20 @@ def sampled_cross_entropy(
 
 
 @singledispatch
+def before_output(model: Encoder, hidden: Float[Tensor, "scored channel"]) -> Float[Tensor, "scored channel"]:
+    """What the output layer reads: the hidden states themselves, unless `@before_output.register` says otherwise."""
+    return hidden
+
+
+before_output.register(SASRec, lambda model, hidden: model.norm(hidden))
+
+
+@singledispatch
 def output_rows(model: Encoder, items: Int[Tensor, " chosen"]) -> Rows:
     """Weights and biases of chosen items in the output layer; for a model of your own: `@output_rows.register`."""
     raise TypeError(f"a {type(model).__name__} scores all items or none: nothing says what its output_rows are")
 
 
-@output_rows.register
-def _(model: NextItNet, items: Tensor) -> Rows:
-    return F.embedding(items, model.output_weight), model.output_bias[items - 1]
-
-
-@output_rows.register
-def _(model: SASRec, items: Tensor) -> Rows:
-    return F.embedding(items, model.embedding.weight), model.output_bias[items - 1]
-
-
-@output_rows.register
-def _(model: NFM, items: Tensor) -> Rows:
-    return F.embedding(items - 1, model.output.weight), model.output.bias[items - 1]
+output_rows.register(NextItNet, lambda net, items: (F.embedding(items, net.output_weight), net.output_bias[items - 1]))
+output_rows.register(SASRec, lambda net, items: (F.embedding(items, net.embedding.weight), net.output_bias[items - 1]))
+output_rows.register(NFM, lambda net, items: (F.embedding(items - 1, net.output.weight), net.output.bias[items - 1]))

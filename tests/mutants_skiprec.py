@@ -1127,8 +1127,8 @@ OWN = (
     Mutant(
         "softmax",
         "no norm before the output layer",
-        "model.norm(hidden) if isinstance(model, SASRec) else hidden",
-        "hidden",
+        "lambda model, hidden: model.norm(hidden)",
+        "lambda model, hidden: hidden",
     ),
     Mutant(
         "softmax",
@@ -1168,14 +1168,14 @@ OWN = (
     Mutant(
         "softmax",
         "NFM: the rows of the next items",
-        "F.embedding(items - 1, model.output.weight)",
-        "F.embedding(items, torch.cat([model.output.weight, model.output.weight[:1]]))",
+        "F.embedding(items - 1, net.output.weight)",
+        "F.embedding(items, torch.cat([net.output.weight, net.output.weight[:1]]))",
     ),
     Mutant(
         "softmax",
         "NextItNet: no gradient for the rows of a sample",
-        "F.embedding(items, model.output_weight)",
-        "F.embedding(items, model.output_weight.detach())",
+        "F.embedding(items, net.output_weight)",
+        "F.embedding(items, net.output_weight.detach())",
     ),
     # --- policy_gradient ---
     Mutant(

@@ -22,6 +22,7 @@ from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import (
     WithNegatives,
+    before_output,
     cross_entropy,
     draw_negatives,
     output_rows,
@@ -153,8 +154,7 @@ def test_the_rows_of_the_output_layer_give_the_scores_of_their_items(kind: str) 
     encoder, items = made(ENCODERS[kind]), torch.tensor([3, 11, 1, 3])
     hidden, _ = states(encoder)
     weight, bias = output_rows(encoder, items)
-    read = encoder.norm(hidden) if kind == "SASRec" else hidden
-    scores = read @ weight.T + bias
+    scores = before_output(encoder, hidden) @ weight.T + bias
     torch.testing.assert_close(scores, encoder.score(hidden)[:, items], rtol=0, atol=1e-12)
 
 

@@ -67,8 +67,8 @@ class MarkovChain(Popularity):
     counts: Tensor
 
     @validated
-    def __init__(self, split: Counted, strength: Positive = 10.0) -> None:
-        super().__init__(split)
+    def __init__(self, split: Split, strength: Positive = 10.0) -> None:
+        super().__init__(split)  # asks whether there is something to count
         self.strength = strength
         before = np.concatenate([s[:-1] for s in split.sequences])
         after = np.concatenate([s[1:] for s in split.sequences])

@@ -1,7 +1,7 @@
 """Nets that train at random depths: the solved ones that the long runs about blind spots start from."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from skiprec_lite.backbones import Backbone, NextItemModel
@@ -29,15 +29,9 @@ class RandomDepth(NextItemModel):
         gates = random_depths(len(items), len(self.backbone.blocks), self.full_share)  # drawn in eval mode too
         return self.backbone.encode(items, gates if self.training else None)
 
-    @validated
-    def score_at(
-        self,
-        items: Int[Tensor, "batch time"],
-        where: Bool[Tensor, "batch time"],
-        cut: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "scored columns"]:
-        """Score only the positions where `where` is True, row by row."""
-        return self.backbone.score(self.encode(items)[where])  # (batch, time, channel) -> (scored, channel)
+    def score(self, hidden: Float[Tensor, "*where channel"]) -> Float[Tensor, "*where columns"]:
+        """Score all items, as the backbone does."""
+        return self.backbone.score(hidden)
 
 
 @validated
