@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from skiprec_course import mistakes
+from skiprec_course.checks import CHECKS
+
 PACKAGE = Path(__file__).resolve().parent.parent / "skiprec_lite"
 COURSE = PACKAGE.parent / "notebooks" / "skiprec_course"  # no error is put there, but it holds the package's classes
 MUTATED = ("gumbel", "estimators")  # the second imports the first
@@ -36,6 +39,18 @@ HOMES = {
 def home_of(module: str) -> str:
     """The module whose file of unit tests a module's tests are in."""
     return HOMES.get(module, module if module.startswith("lab.") else module.split(".")[0])
+
+
+def rows_of(*modules: str) -> tuple[Mutant, ...]:
+    """The mistakes of the lessons' tables that lie in these modules, each once: they are errors like any other."""
+    found = {}
+    for check in CHECKS.values():
+        file = mistakes.source_of(check.reference)
+        if isinstance(check.mistakes, tuple) and file.is_relative_to(PACKAGE):
+            module = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+            if home_of(module) in modules:
+                found |= {(module, m.old, m.new): Mutant(module, m.says, m.old, m.new) for m in check.mistakes}
+    return tuple(found.values())
 
 
 def source_of(module: str) -> str:

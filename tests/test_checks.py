@@ -56,9 +56,11 @@ def test_the_package_s_version_passes(part: str) -> None:
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
-def test_the_lesson_s_own_cells_pass(path: Path) -> None:
+def test_the_lesson_s_own_cells_are_what_the_package_holds(path: Path) -> None:
+    """Made strict, a check is the comparison of what a lesson builds with what the package holds."""
     for part, lesson in built_in(path):
-        assert CHECKS[part].verdict(lesson) == (Outcome.PASSED, ""), part
+        if part in CHECKS:
+            assert CHECKS[part].verdict(lesson, strict=True) == (Outcome.PASSED, ""), part
 
 
 @pytest.mark.parametrize("part", sorted(CHECKS))

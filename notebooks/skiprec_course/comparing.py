@@ -42,11 +42,12 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def difference(found: Any, expected: Any, where: str = "") -> str:
+def difference(found: Any, expected: Any, where: str = "", *, strict: bool = False) -> str:
     """What is wrong with what was found, in words; "" if nothing is.
 
     Tensors: a plain torch.Tensor, its kind of numbers (floating, whole, bool; not their precision), its shape, its
-    values to 1e-4 of the largest (1e-8 if both are float64). Containers and dataclasses: part by part.
+    values to 1e-4 of the largest (1e-8 if both are float64). Containers and dataclasses: part by part. Strict: the same
+    dtype, values to float precision, a gradient where a gradient is expected.
     """
     at = f"{where}: " if where else ""
     if expected is None:
@@ -54,7 +55,7 @@ def difference(found: Any, expected: Any, where: str = "") -> str:
     if found is None:
         return f"{at}found None, expected {describe(expected)}: is a return missing?"
     if isinstance(expected, Tensor | np.ndarray):
-        return at + problem if (problem := _of_arrays(found, expected)) else ""
+        return at + problem if (problem := _of_arrays(found, expected, strict)) else ""
     if isinstance(expected, bool | np.bool_):
         if type(found) not in (bool, np.bool_) or bool(found) != bool(expected):
             return f"{at}found {describe(found)}, expected {bool(expected)}"
@@ -64,7 +65,7 @@ def difference(found: Any, expected: Any, where: str = "") -> str:
             found = found.item()
         if type(found) not in NUMBERS:
             return f"{at}found {describe(found)}, expected a number"
-        problem = _of_arrays(np.asarray(found, dtype=float), np.asarray(expected, dtype=float))
+        problem = _of_arrays(np.asarray(found, dtype=float), np.asarray(expected, dtype=float), strict)
         return f"{at}found {_number(float(found))}, expected {_number(float(expected))}" if problem else ""
     if isinstance(expected, str):
         same = type(found) is str and found == expected
@@ -73,32 +74,32 @@ def difference(found: Any, expected: Any, where: str = "") -> str:
         if type(found).__qualname__ != type(expected).__qualname__:  # by name: grading imports the package afresh
             return f"{at}found {describe(found)}, expected a {type(expected).__name__}"
         pairs = [(f.name, getattr(found, f.name), getattr(expected, f.name)) for f in dataclasses.fields(expected)]
-        return _first(pairs, where, "{}{}")
+        return _first(pairs, where, "{}{}", strict)
     if isinstance(expected, Mapping):
         if not isinstance(found, dict):
             return f"{at}found {describe(found)}, expected a dict"
         if set(found) != set(expected):
             return f"{at}found the keys {sorted(map(str, found))}, expected {sorted(map(str, expected))}"
-        return _first([(f"[{key!r}]", found[key], value) for key, value in expected.items()], where, "{}{}")
+        return _first([(f"[{key!r}]", found[key], value) for key, value in expected.items()], where, "{}{}", strict)
     if isinstance(expected, list | tuple):
         if not isinstance(found, list | tuple):
             return f"{at}found {describe(found)}, expected a {type(expected).__name__} of {len(expected)}"
         if len(found) != len(expected):
             return f"{at}found {len(found)} of them, expected {len(expected)}"
-        return _first([(f"[{i}]", f, e) for i, (f, e) in enumerate(zip(found, expected))], where, "{}{}")
+        return _first([(f"[{i}]", f, e) for i, (f, e) in enumerate(zip(found, expected))], where, "{}{}", strict)
     same = type(found).__qualname__ == type(expected).__qualname__
     return "" if same else f"{at}found {describe(found)}, expected {describe(expected)}"
 
 
-def _first(pairs: list[tuple[str, Any, Any]], where: str, form: str) -> str:
+def _first(pairs: list[tuple[str, Any, Any]], where: str, form: str, strict: bool) -> str:
     for name, found, expected in pairs:
         inside = form.format(where, name) if name.startswith("[") or not where else f"{where}.{name}"
-        if problem := difference(found, expected, inside):
+        if problem := difference(found, expected, inside, strict=strict):
             return problem
     return ""
 
 
-def _of_arrays(found: Any, expected: Tensor | np.ndarray) -> str:
+def _of_arrays(found: Any, expected: Tensor | np.ndarray, strict: bool) -> str:
     wanted = Tensor if isinstance(expected, Tensor) else np.ndarray
     allowed = (Tensor, nn.Parameter) if wanted is Tensor else (np.ndarray,)
     if type(found) not in allowed:
@@ -108,13 +109,20 @@ def _of_arrays(found: Any, expected: Tensor | np.ndarray) -> str:
     found_t, expected_t = ((x.detach() if isinstance(x, Tensor) else torch.as_tensor(x)) for x in (found, expected))
     if _kind(found_t) != _kind(expected_t):
         return f"found {_kind(found_t)} numbers ({found_t.dtype}), expected {_kind(expected_t)} ones"
+    if strict and (found_t.dtype, _differentiable(found)) != (expected_t.dtype, _differentiable(expected)):
+        return (
+            f"found {found_t.dtype} {_differentiable(found)}, expected {expected_t.dtype} {_differentiable(expected)}"
+        )
     if not found_t.numel():
         return ""
-    both = torch.float64 in (found_t.dtype, expected_t.dtype) and found_t.dtype == expected_t.dtype
+    both = found_t.dtype == expected_t.dtype == torch.float64
     a, b = found_t.double(), expected_t.double()
     finite = b[b.isfinite()]
     scale = float(finite.abs().max()) if finite.numel() else 1.0
-    wrong = ~torch.isclose(a, b, rtol=0, atol=(1e-8 if both else 1e-4) * max(scale, 1e-12), equal_nan=True)
+    close = 1e-8 if both else 1e-4
+    if strict:
+        close = 100 * torch.finfo(expected_t.dtype).eps if expected_t.is_floating_point() else 0.0
+    wrong = ~torch.isclose(a, b, rtol=0, atol=close * max(scale, 1e-12), equal_nan=True)
     if not wrong.any():
         return ""
     if a.isnan().any() and not b.isnan().any():
@@ -123,6 +131,10 @@ def _of_arrays(found: Any, expected: Tensor | np.ndarray) -> str:
     count = f" ({int(wrong.sum())} of {a.numel()} values differ)" if a.numel() > 1 else ""
     place = f"at {list(index)} " if index else ""
     return f"{place}found {_number(a[index].item())}, expected {_number(b[index].item())}{count}"
+
+
+def _differentiable(value: Any) -> str:
+    return "with a gradient" if isinstance(value, Tensor) and value.requires_grad else "without a gradient"
 
 
 def _kind(value: Tensor) -> str:

@@ -3,6 +3,9 @@
 A check has four outcomes. *Not yet*: the answer is still a stub. *Passed*. *Failed*: one or two lines say with which
 arguments, what was found, what was expected, and the likely cause. *Raised*: the answer stopped with an error. It is a
 pure function of the answer and a seed: the reader's random numbers, warnings and arguments stay as they were.
+
+The likely cause is the mistake of the lesson's table that fails with the same first line as the answer does. A body
+names a cause itself only where no edit of the course's source makes the mistake: a missing `return`, say.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -21,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from skiprec_course.comparing import describe, difference, distance
+from skiprec_course.mistakes import with_mistake
 
 DRAWS = 20_000  # of a random answer; two right ones then differ by .03 (in .distance) once in ten million runs
 FAR = 0.03
@@ -50,11 +54,11 @@ class NotPassed(Exception):
 
 
 class _Stopped(Exception):
-    """Carries a verdict out of the middle of a check."""
+    """Carries what was found out of the middle of a check; the cause is sought only if no row of the table fits."""
 
-    def __init__(self, outcome: Outcome, message: str = "") -> None:
-        super().__init__(message)
-        self.verdict = Verdict(outcome, message)
+    def __init__(self, outcome: Outcome, found: str = "", cause: Callable[[], str] = str) -> None:
+        super().__init__(found)
+        self.outcome, self.found, self.cause = outcome, found, cause
 
 
 class Trial:
@@ -63,12 +67,16 @@ class Trial:
     Attributes:
         answer: what the reader wrote.
         reference: the package's version.
+        twins: what the lesson's mistakes say, each with the package's version that has the mistake.
         generator: seeded; draw all inputs from it.
+        strict: whether dtypes, float precision and the random stream have to be the package's, too.
     """
 
-    def __init__(self, answer: Any, reference: Any, mistakes: Mapping[str, Any], seed: int) -> None:
-        self.answer, self.reference, self.mistakes = answer, reference, mistakes
-        self.seed = seed
+    def __init__(
+        self, answer: Any, reference: Any, twins: tuple[tuple[str, Any], ...], seed: int, *, strict: bool = False
+    ) -> None:
+        self.answer, self.reference, self.twins = answer, reference, twins
+        self.seed, self.strict = seed, strict
         self.generator = torch.Generator().manual_seed(seed)
 
     # --- random inputs ---
@@ -96,12 +104,29 @@ class Trial:
         An error that it raises, or an argument that it changes, ends the check.
         """
         given, named = copy.deepcopy((arguments, options))
+        if self.strict and function is self.answer and not inspect.isclass(function):
+            self._same_stream(arguments, options)
         with self.of_the_answer(*arguments, **options):
             found = function(*given, **named)
         for before, after in zip([*arguments, *options.values()], [*given, *named.values()]):
             if isinstance(before, Tensor | np.ndarray) and difference(after, before):
                 self.fail("it changes the argument it was given", "work on a copy", *arguments, **options)
         return found
+
+    def _same_stream(self, arguments: tuple, options: dict) -> None:
+        """Fail unless answer and package return the same and leave all random numbers at the same place."""
+        before, drawn = torch.get_rng_state(), []
+        for function in (self.reference, self.answer):
+            torch.set_rng_state(before)
+            given, named = copy.deepcopy((arguments, options))
+            result = function(*given, **named)
+            states = [x.get_state() for x in named.values() if isinstance(x, torch.Generator)]
+            drawn.append((result, [torch.get_rng_state(), *states]))
+        torch.set_rng_state(before)
+        (expected, theirs), (found, ours) = drawn
+        if problem := difference(found, expected, strict=True):
+            self.fail(problem, "", *arguments, **options)
+        self.require(all(map(torch.equal, ours, theirs)), "it draws other random numbers than the package")
 
     @contextlib.contextmanager
     def of_the_answer(self, *arguments: Any, **options: Any) -> Iterator[None]:
@@ -120,10 +145,13 @@ class Trial:
 
     # --- judging ---
 
-    def fail(self, found: str, cause: str = "", *arguments: Any, **options: Any) -> None:
-        """End the check: what was found (and expected), with which arguments, and the likely cause."""
-        message = f"{given_with(arguments, options)}{_ended(found)}"
-        raise _Stopped(Outcome.FAILED, f"{message}\n{_ended(cause[:1].upper() + cause[1:])}" if cause else message)
+    def fail(self, found: str, cause: str | Callable[[], str] = "", *arguments: Any, **options: Any) -> None:
+        """End the check: what was found (and expected), with which arguments.
+
+        The cause is what is said if no row of the table of mistakes fails with the same line.
+        """
+        words = cause if callable(cause) else lambda: cause
+        raise _Stopped(Outcome.FAILED, f"{given_with(arguments, options)}{_ended(found)}", words)
 
     def require(self, condition: bool | Tensor | np.bool_, found: str, cause: str = "", *given: Any, **o: Any) -> None:
         """Fail unless the condition holds."""
@@ -147,12 +175,12 @@ class Trial:
         """Like `same`, for what `make` gets from the answer: an object's method, a module with copied weights."""
         expected = self._run(make, self.reference, arguments, options, gradients)
         found = self._run(make, self.answer, arguments, options, gradients, guarded=True)
-        problem = difference(found[0], expected[0])
+        problem = difference(found[0], expected[0], strict=self.strict)
         if not problem and gradients:
-            problem = difference(found[1], expected[1])
+            problem = difference(found[1], expected[1], strict=self.strict)
             problem = problem and f"the gradient: {problem}"
         if problem:
-            self.fail(problem, self._cause(make, arguments, options, gradients, found), *arguments, **options)
+            self.fail(problem, "", *arguments, **options)
         return found[0]
 
     def _run(
@@ -178,47 +206,41 @@ class Trial:
             found = torch.autograd.grad((kept * weight).sum(), leaves, allow_unused=True, retain_graph=True)
             return result.detach(), [torch.zeros_like(x) if g is None else g for g, x in zip(found, leaves)]
 
-    def _cause(self, make: Callable, arguments: tuple, options: dict, gradients: bool, found: tuple) -> str:
-        """The mistake that gives just what was found, if one does."""
-        for cause, mistaken in self.mistakes.items():
-            with contextlib.suppress(Exception):
-                result = self._run(make, mistaken, arguments, options, gradients)
-                if not difference(found[0], result[0]) and not difference(found[1], result[1]):
-                    return cause
-        return ""
-
     def alike(self, draw: Callable[[Any], Tensor], what: str, *arguments: Any, **options: Any) -> None:
         """Fail unless draws from answer and package have one distribution (the largest gap of their CDFs is small).
 
         Args:
-            draw: takes the answer (or the package's version, or a mistaken one), returns DRAWS numbers or so.
+            draw: takes the answer (or the package's version, or one with a mistake), returns DRAWS numbers or so.
             what: names what is drawn, in the message.
             *arguments: of the call, for the message.
             **options: of the call, for the message.
         """
         torch.manual_seed(self.seed)
         expected = draw(self.reference)
-        torch.manual_seed(self.seed + 1)
+        torch.manual_seed(self.seed if self.strict else self.seed + 1)
         with self.of_the_answer(*arguments, **options):
             found = draw(self.answer)
+        if self.strict and (problem := difference(found, expected, strict=True)):
+            self.fail(f"the same random numbers give another draw: {problem}", "", *arguments, **options)
         if problem := difference(found.new_zeros(found.shape), expected.new_zeros(expected.shape)):
             self.fail(problem, "", *arguments, **options)
-        gap = distance(found, expected)
-        if gap <= FAR:
-            return
-        gaps = {}
-        for cause, mistaken in self.mistakes.items():
+        if distance(found, expected) > FAR:
+            self.fail(
+                f"{what} has mean {float(found.double().mean()):.3g} and standard deviation "
+                f"{float(found.double().std()):.3g}, expected {float(expected.double().mean()):.3g} and "
+                f"{float(expected.double().std()):.3g}",
+                lambda: self._drawn_like(found, draw),
+                *arguments, **options,
+            )  # fmt: skip
+
+    def _drawn_like(self, found: Tensor, draw: Callable[[Any], Tensor]) -> str:
+        """The mistake whose draws have the distribution that was found: no two draws give the same line."""
+        gaps = [(FAR, "")]
+        for says, twin in self.twins:
             with contextlib.suppress(Exception):
                 torch.manual_seed(self.seed + 2)
-                gaps[cause] = distance(found, draw(mistaken))
-        cause = min(gaps, key=lambda c: gaps[c], default="")
-        self.fail(
-            f"{what} has mean {float(found.double().mean()):.3g} and standard deviation "
-            f"{float(found.double().std()):.3g}, expected {float(expected.double().mean()):.3g} and "
-            f"{float(expected.double().std()):.3g}",
-            cause if cause and gaps[cause] <= FAR else "",
-            *arguments, **options,
-        )  # fmt: skip
+                gaps.append((distance(found, draw(twin)), says))
+        return min(gaps)[1]
 
     def module(self, *arguments: Any, inputs: tuple, dtype: torch.dtype = torch.float64, **sizes: Any) -> nn.Module:
         """Build the answer's module and the package's, give both the same random parameters, compare their outputs.
@@ -306,7 +328,8 @@ class Check:
         body: tries an answer; ends the trial early if it fails.
         minutes: what a reader needs, about.
         difficulty: 1 to 5.
-        mistakes: likely cause -> an answer that makes this mistake.
+        importance: "core", "useful" or "extra".
+        mistakes: rows of the lesson's table, the likelier one first where two fail alike.
         course: the course's version, where the package has none under this name.
     """
 
@@ -316,7 +339,8 @@ class Check:
     body: Callable[[Trial], None]
     minutes: int = 10
     difficulty: int = 2
-    mistakes: Mapping[str, Any] = field(default_factory=dict)
+    importance: str = "core"
+    mistakes: Any = ()
     course: Any = None
 
     @property
@@ -329,12 +353,14 @@ class Check:
         """The course's version, as a rule the package's."""
         return self.course or getattr(importlib.import_module(f"skiprec_lite.{self.part.split('.')[0]}"), self.name)
 
-    def verdict(self, answer: Any, *, seed: int = 0) -> Verdict:
+    def verdict(self, answer: Any, *, seed: int = 0, strict: bool = False) -> Verdict:
         """Judge an answer; nothing is printed, nothing outside is changed.
 
         Args:
             answer: the reader's function or class.
             seed: of all inputs; each seed tries others.
+            strict: ask also for the package's signature, dtypes, float precision and random stream: so a lesson's cell
+                is compared with the package.
         """
         if answer is None or answer is ...:
             return Verdict(Outcome.NOT_YET)
@@ -342,17 +368,28 @@ class Check:
             return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected a function or class {self.name}.")
         if inspect.isclass(self.reference) and not inspect.isclass(answer):
             return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected the class {self.name} itself.")
+        if strict and (problem := other_signature(answer, self.reference)):
+            return Verdict(Outcome.FAILED, problem)
         with _from_the_seed(seed):
-            try:
-                self.body(Trial(answer, self.reference, self.mistakes, seed))
-            except _Stopped as stopped:
-                return stopped.verdict
-            except NotImplementedError:
-                return Verdict(Outcome.NOT_YET)
-            except (Exception, SystemExit) as error:  # the answer returned what the check could not work with
-                line = (str(error).splitlines() or [""])[0][:160]
-                return Verdict(Outcome.RAISED, f"what it returned led to {type(error).__name__}: {line}")
-        return Verdict(Outcome.PASSED)
+            stopped = self._tried(answer, seed, strict=strict)
+            if not stopped.found:
+                return Verdict(stopped.outcome)
+            cause = _first_lines(self, seed).get(stopped.found) or stopped.cause()
+        message = f"{stopped.found}\n{_ended(cause[:1].upper() + cause[1:])}" if cause else stopped.found
+        return Verdict(stopped.outcome, message)
+
+    def _tried(self, answer: Any, seed: int, *, strict: bool = False) -> _Stopped:
+        """Where a trial of the answer ends; one that comes to the end of the body has passed."""
+        try:
+            self.body(Trial(answer, self.reference, _twins(self), seed, strict=strict))
+        except _Stopped as stopped:
+            return stopped
+        except NotImplementedError:
+            return _Stopped(Outcome.NOT_YET)
+        except (Exception, SystemExit) as error:  # the answer returned what the check could not work with
+            line = (str(error).splitlines() or [""])[0][:160]
+            return _Stopped(Outcome.RAISED, f"what it returned led to {type(error).__name__}: {line}")
+        return _Stopped(Outcome.PASSED)
 
     def __call__(self, answer: Any, *, seed: int = 0) -> None:
         """Print one or two lines: what came of it; the course's own version is not judged, but named."""
@@ -407,6 +444,46 @@ class Check:
         if number not in range(1, len(self.hints) + 1):
             raise ValueError(f"{self.name} has hints 1 to {len(self.hints)}, not {number}")
         print(f"Hint {number} of {len(self.hints)}: {self.hints[number - 1]}")
+
+
+_TWINS: dict[tuple[str, Callable], tuple[tuple[str, Any], ...]] = {}
+_TOLD: dict[tuple[str, Callable, int], dict[str, str]] = {}
+
+
+def _twins(check: Check) -> tuple[tuple[str, Any], ...]:
+    key = check.part, check.body
+    if key not in _TWINS and isinstance(check.mistakes, Mapping):
+        _TWINS[key] = tuple(check.mistakes.items())
+    elif key not in _TWINS:
+        _TWINS[key] = tuple((m.says, with_mistake(check.reference, m)) for m in check.mistakes)
+    return _TWINS[key]
+
+
+def _first_lines(check: Check, seed: int) -> dict[str, str]:
+    """What a check finds in each mistake of its table, and what it then says; of two that fail alike the first."""
+    key = check.part, check.body, seed
+    if key not in _TOLD:
+        told: dict[str, str] = {}
+        for says, twin in _twins(check):
+            with _from_the_seed(seed):
+                told.setdefault(check._tried(twin, seed).found, says)
+        _TOLD[key] = told
+    return _TOLD[key]
+
+
+MAY_BE_LEFT_OUT = {"dtype", "device", "hard"}  # parameters that a lesson need not have yet
+
+
+def other_signature(answer: Any, reference: Any) -> str:
+    """How the parameters differ, in names, order, kinds and defaults; "" if they do not."""
+    ours, theirs = (inspect.signature(f).parameters for f in (answer, reference))
+    wanted = [name for name in theirs if name in ours or name not in MAY_BE_LEFT_OUT]
+    if list(ours) != wanted:
+        return f"found the parameters {', '.join(ours)}, expected {', '.join(wanted)}"
+    for name in wanted:
+        if (ours[name].kind, ours[name].default) != (theirs[name].kind, theirs[name].default):
+            return f"the parameter {name}: found {ours[name]}, expected {theirs[name]}"
+    return ""
 
 
 @contextlib.contextmanager

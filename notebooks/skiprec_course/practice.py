@@ -165,13 +165,14 @@ def _exercise(cell: nbformat.NotebookNode, picture: Any, stem: str) -> Iterator[
     """What a `builds:` cell becomes: task, stubs, checks, hints, a right answer's picture, and what else it defines."""
     definitions = _definitions(cell)
     checks = [CHECKS[part] for part in _parts(cell) if part.split(".")[-1] in definitions]
+    tags = [f"builds:{part}" for part in _parts(cell)]
     starts = [d.lineno for d in definitions.values()]
     given = [n for n in ast.parse(cell.source).body if getattr(n, "name", None) not in definitions]
     before, after = [n for n in given if n.lineno < min(starts)], [n for n in given if n.lineno > min(starts)]
     if before:
         yield _code(_segments(cell, before), f"{cell.id}-before")
     yield _markdown([_task(check, definitions[check.name]) for check in checks], f"{cell.id}-task")
-    yield _code("\n\n\n".join(_stub(definitions[c.name], c) for c in checks), cell.id, tags=list(cell.metadata.tags))
+    yield _code("\n\n\n".join(_stub(definitions[c.name], c) for c in checks), cell.id, tags=tags)
     yield _code("\n".join(_check_and_go_on(check, stem) for check in checks), f"{cell.id}-check")
     yield _markdown([_hints(check) for check in checks], f"{cell.id}-hints")
     if picture:
@@ -185,7 +186,7 @@ def _task(check: Check, solution: ast.FunctionDef | ast.ClassDef) -> str:
     size = "one line" if lines == 1 else f"about {lines} lines"
     return (
         f"**Your turn: `{check.name}`** · {size} · about {check.minutes} minutes · "
-        f"difficulty {check.difficulty} of 5\n\n{check.task}"
+        f"difficulty {check.difficulty} of 5 · {check.importance}\n\n{check.task}"
     )
 
 
@@ -270,11 +271,13 @@ def _read(path: Path) -> nbformat.NotebookNode:
 
 
 def _parts(cell: nbformat.NotebookNode) -> list[str]:
-    return [tag.removeprefix("builds:") for tag in cell.metadata.get("tags", []) if tag.startswith("builds:")]
+    """The exercises of a cell: what it builds and has a check; what has none is given."""
+    built = [tag.removeprefix("builds:") for tag in cell.metadata.get("tags", []) if tag.startswith("builds:")]
+    return [part for part in built if part in CHECKS]
 
 
 def _definitions(cell: nbformat.NotebookNode) -> dict[str, ast.FunctionDef | ast.ClassDef]:
-    """What a cell defines of the parts that it is tagged with, by name."""
+    """What a cell defines of its exercises, by name."""
     names = {part.split(".")[-1] for part in _parts(cell)}
     found = [n for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef | ast.ClassDef)] if names else []
     return {n.name: n for n in found if n.name in names}

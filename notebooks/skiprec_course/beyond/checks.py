@@ -307,7 +307,7 @@ def _is_the_loss(trial: Trial, **options: Any) -> None:
     if not wrong:
         return
     makes_all = lambda mistaken: all(_is_among(f, _prints(mistaken, given, options, s)) for f, s in turns)
-    cause = next((name for name, mistaken in trial.mistakes.items() if makes_all(mistaken)), "")
+    cause = next((name for name, mistaken in trial.twins if makes_all(mistaken)), "")
     if two_samples:
         cause = "two samples are compared: the baseline is the reward of the greedy gates"
     found, losses = turns[wrong[0]][0], torch.stack(expected[wrong[0]])[:, 0]

@@ -6,13 +6,10 @@ import torch
 from torch import Tensor
 
 from skiprec_course.engine import DRAWS, Check, Trial
-from skiprec_course.questions import honours_the_generator
+from skiprec_course.gumbel.mistakes import GUMBEL_MAX, SAMPLE_GUMBEL
+from skiprec_course.questions import honours_the_generator, is_a_tensor
 
 __all__ = ["check_gumbel_max", "check_sample_gumbel"]
-
-
-def _uniform(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-    return torch.rand(tuple(shape), generator=generator).clamp_min(1e-30)
 
 
 # --- sample_gumbel ---
@@ -21,29 +18,33 @@ def _uniform(shape: tuple[int, ...], generator: torch.Generator | None = None) -
 def _sample_gumbel(trial: Trial) -> None:
     for shape in ((7,), (3, 4, 2), torch.Size([5, 1])):
         noise = trial.call(trial.answer, shape)
-        trial.require(type(noise) is Tensor, f"found a {type(noise).__name__}, expected a tensor", "", shape)
+        is_a_tensor(trial, noise, shape)
         trial.require(noise.shape == tuple(shape), f"found shape {tuple(noise.shape)}, expected {tuple(shape)}",
                       "the noise has the shape that is asked for", shape)  # fmt: skip
         trial.require(not noise.isnan().any(), f"{int(noise.isnan().sum())} of {noise.numel()} numbers are NaN",
-                      "a negative number has no logarithm: mind the two minus signs", shape)  # fmt: skip
+                      "", shape)  # fmt: skip
     for dtype in (torch.float32, torch.float64):
-        noise = trial.call(trial.answer, (4,), dtype=dtype)
-        trial.require(noise.dtype == dtype, f"found {noise.dtype}, expected {dtype}",
-                      "hand `dtype` on to torch.rand", (4,), dtype=dtype)  # fmt: skip
+        noise = trial.call(trial.answer, (20_000,), dtype=dtype)
+        trial.require(noise.dtype == dtype, f"found {noise.dtype}, expected {dtype}", "", (20_000,), dtype=dtype)
+        different = len(noise.unique())
+        trial.require(different > (19_999 if dtype == torch.float64 else 15_000),
+                      f"only {different} different values in 20,000", "", (20_000,), dtype=dtype)  # fmt: skip
     honours_the_generator(trial, (6, 2))
-    noise = trial.call(trial.answer, (50, 400))
-    trial.require(len(noise.unique()) > 15_000, f"only {len(noise.unique())} different values in 20,000",
-                  "each number needs a draw of its own", (50, 400))  # fmt: skip
     trial.alike(lambda f: f((DRAWS,)), "the noise", (DRAWS,))
-    zeros = _with_rand_of_zero(trial)
-    trial.require(zeros.isfinite().all(), "where torch.rand returns exactly 0 the noise is infinite",
-                  "keep u above 0 before you take its logarithm", (3,))  # fmt: skip
+    noise = _where_rand_returns(0.0, trial)
+    trial.require(noise.isfinite().all(), "where torch.rand returns exactly 0 the noise is infinite", "", (3,))
+    if abs(_where_rand_returns(0.25, trial)[0] + math.log(math.log(4))) < 1e-3:  # else it does not come from torch.rand
+        for u in (1e-4, 1 - 1e-4):
+            noise, expected = float(_where_rand_returns(u, trial)[0]), -math.log(-math.log(u))
+            trial.require(abs(noise - expected) < 0.01,
+                          f"where torch.rand returns {u} the noise is {noise:.4g}, expected {expected:.4g}",
+                          "the repair of u = 0 changes other u as well", (3,))  # fmt: skip
 
 
-def _with_rand_of_zero(trial: Trial) -> Tensor:
-    """The answer's noise while torch.rand returns 0 everywhere."""
+def _where_rand_returns(u: float, trial: Trial) -> Tensor:
+    """The answer's noise while torch.rand returns u everywhere."""
     rand = torch.rand
-    torch.rand = lambda *shape, **options: rand(*shape, **options).zero_()
+    torch.rand = lambda *shape, **options: rand(*shape, **options).fill_(u)
     try:
         return trial.call(trial.answer, (3,))
     finally:
@@ -64,16 +65,8 @@ check_sample_gumbel = Check(
     body=_sample_gumbel,
     minutes=10,
     difficulty=1,
-    mistakes={
-        "a sign is wrong: this is the noise upside down, with mean -0.577":
-            lambda shape, **o: torch.log(-torch.log(_uniform(shape))),
-        "one logarithm is missing: this is exponential noise": lambda shape, **o: -torch.log(_uniform(shape)),
-        "these are uniform numbers: the two logarithms are missing": lambda shape, **o: _uniform(shape),
-        "this is normal noise: Gumbel noise is not symmetric": lambda shape, **o: torch.randn(tuple(shape)),
-        "this is normal noise in place of uniform inside the logarithms":
-            lambda shape, **o: -torch.log(-torch.log(torch.randn(tuple(shape)).clamp(1e-6, 1 - 1e-6))),
-    },
-)  # fmt: skip
+    mistakes=SAMPLE_GUMBEL,
+)
 
 
 # --- gumbel_max ---
@@ -83,18 +76,16 @@ def _gumbel_max(trial: Trial) -> None:
     for shape in ((5, 3), (4,), (2, 3, 6)):
         logits = trial.normal(*shape)
         found = trial.call(trial.answer, logits)
-        trial.require(type(found) is Tensor, f"found a {type(found).__name__}, expected a tensor", "", logits)
+        is_a_tensor(trial, found, logits)
         trial.require(found.shape == shape[:-1], f"found shape {tuple(found.shape)}, expected {shape[:-1]}",
                       "one index for each row: the classes are on the last axis", logits)  # fmt: skip
-        trial.require(not found.is_floating_point(), f"found {found.dtype}, expected whole numbers",
-                      "return the index of the largest, not its value", logits)  # fmt: skip
+        trial.require(not found.is_floating_point(), f"found {found.dtype}, expected whole numbers", "", logits)
         trial.require(bool((found >= 0).all() and (found < shape[-1]).all()),
                       f"an index is outside 0 ... {shape[-1] - 1}", "", logits)  # fmt: skip
     honours_the_generator(trial, trial.normal(40, 6))
     rows = trial.call(trial.answer, torch.zeros(2_000, 2))
-    both = torch.stack([rows[:-1], rows[1:]])
-    trial.require(bool((both[0] != both[1]).double().mean() > 0.3), "the rows of one call choose alike",
-                  "each row needs noise of its own: the noise has the shape of the logits", (2_000, 2))  # fmt: skip
+    trial.require(bool((rows[:-1] != rows[1:]).double().mean() > 0.3), "the rows of one call choose alike", "",
+                  torch.zeros(2_000, 2))  # fmt: skip
     for scale in (0.5, 1.5, 4.0):
         logits = trial.normal(5, scale=scale)
         draw = lambda f, logits=logits: f(logits.expand(DRAWS, -1)).to(torch.float64)
@@ -102,10 +93,6 @@ def _gumbel_max(trial: Trial) -> None:
     one = torch.tensor([0.0, -math.inf, 0.0])
     found = trial.call(trial.answer, one.expand(300, -1))
     trial.require((found != 1).all(), "a class of logit -inf was drawn", "-inf rules a class out", one)
-
-
-def _gumbel(shape: tuple[int, ...]) -> Tensor:
-    return -torch.log(-torch.log(_uniform(shape)))
 
 
 check_gumbel_max = Check(
@@ -120,15 +107,5 @@ check_gumbel_max = Check(
     body=_gumbel_max,
     minutes=5,
     difficulty=1,
-    mistakes={
-        "the noise is missing: the largest logit wins every time": lambda logits, **o: logits.argmax(dim=-1),
-        "you add the noise to the probabilities: it belongs to the logits":
-            lambda logits, **o: (logits.softmax(dim=-1) + _gumbel(logits.shape)).argmax(dim=-1),
-        "this is uniform noise: only Gumbel noise gives softmax probabilities":
-            lambda logits, **o: (logits + _uniform(logits.shape)).argmax(dim=-1),
-        "this is normal noise: only Gumbel noise gives softmax probabilities":
-            lambda logits, **o: (logits + torch.randn(logits.shape)).argmax(dim=-1),
-        "the noise is subtracted, or upside down": lambda logits, **o: (logits - _gumbel(logits.shape)).argmax(dim=-1),
-        "you take the smallest, not the largest": lambda logits, **o: (logits + _gumbel(logits.shape)).argmin(dim=-1),
-    },
-)  # fmt: skip
+    mistakes=GUMBEL_MAX,
+)

@@ -108,7 +108,7 @@ class _Case:
 
 def _cause(trial: Trial, found: Any, *arguments: Any, **options: Any) -> str:
     """The mistake that gives just what was found, if one does."""
-    for cause, mistaken in trial.mistakes.items():
+    for cause, mistaken in trial.twins:
         with suppress(Exception):
             if not difference(found, mistaken(*copy.deepcopy(arguments), **options)):
                 return cause
@@ -1657,7 +1657,7 @@ def _same_of_the_model(
     if not problem:
         return
     likely = ""
-    for cause, mistaken in trial.mistakes.items():
+    for cause, mistaken in trial.twins:
         with suppress(Exception):
             if not difference(found, _in_float32(ask(mistaken(split, **settings)))):
                 likely = cause

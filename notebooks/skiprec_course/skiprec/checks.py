@@ -76,10 +76,9 @@ def _policy_network(trial: Trial) -> None:
             padded = F.pad(short, (zeros, 0))
             found = trial.call(model, padded)
             if difference(found, logits):
-                cause = trial._cause(make, (padded,), {}, False, (found, []))
                 off = float((found - logits).abs().max())
                 trial.fail(f"{zeros} more zeros on the left change the logits, by up to {off:.2g}",
-                           cause or "padding gets into the mean, or into the blocks")  # fmt: skip
+                           "padding gets into the mean, or into the blocks")  # fmt: skip
         both = torch.cat([F.pad(short, (2, 0)), F.pad(short, (0, 2))])  # what comes after a cut is padding on the right
         trial.same_results(make, both, gradients=True)
     _keep_bias(trial)

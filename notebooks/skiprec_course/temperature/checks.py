@@ -3,11 +3,10 @@
 import inspect
 
 import torch
-from torch import Tensor
 
 from skiprec_course.engine import DRAWS, Check, Trial
-from skiprec_course.questions import honours_the_generator
-from skiprec_lite.gumbel import sample_gumbel
+from skiprec_course.questions import honours_the_generator, is_a_tensor
+from skiprec_course.temperature.mistakes import GUMBEL_SOFTMAX
 
 __all__ = ["check_gumbel_softmax"]
 
@@ -22,34 +21,23 @@ def _soft(trial: Trial) -> None:
     for shape, tau in (((6, 3), 0.5), ((5,), 1.0), ((2, 4, 5), 10.0)):
         logits = trial.normal(*shape)
         sample = trial.call(trial.answer, logits, tau)
-        trial.require(type(sample) is Tensor, f"found a {type(sample).__name__}, expected a tensor", "", logits, tau)
+        is_a_tensor(trial, sample, logits, tau)
         trial.require(sample.shape == shape, f"found shape {tuple(sample.shape)}, expected {shape}",
                       "a sample has one number for each logit", logits, tau)  # fmt: skip
-        _sums_to_one(trial, sample, logits, tau)
+        sums = sample.detach().double().sum(dim=-1).reshape(-1)
+        wrong = float(sums[(sums - 1).abs().argmax()])
+        trial.require(abs(wrong - 1) < 1e-4, f"a row sums to {wrong:.4g}, expected 1", "", logits, tau)
     honours_the_generator(trial, trial.normal(40, 6), 2.0)
-    for tau in (0.4, 1.0, 10.0):
+    for options in ({"tau": 0.4}, {"tau": 1.0}, {"tau": 10.0}, {}):
         logits = trial.normal(3, scale=1.5)
-        _first_share(trial, logits, tau)
-    _first_share(trial, trial.normal(3))  # the default
+        share = lambda f, logits=logits, options=options: f(logits.expand(DRAWS, -1), **options)[:, 0]
+        trial.alike(share, "the first class's share", logits, **options)
     _gradient(trial)
+    exact = trial.call(trial.answer, trial.normal(50, 4, dtype=torch.float64), 1.0)
+    trial.require(exact.dtype == torch.float64, f"found {exact.dtype}, expected torch.float64", "",
+                  trial.normal(50, 4, dtype=torch.float64), 1.0)  # fmt: skip
     tiny = trial.call(trial.answer, trial.normal(50, 4), 1e-38)
-    trial.require(tiny.isfinite().all(), "at a tiny temperature there are NaN",
-                  "subtract each row's largest before you divide by tau: a softmax does not change", 1e-38)  # fmt: skip
-
-
-def _first_share(trial: Trial, logits: Tensor, *tau: float) -> None:
-    trial.alike(lambda f: f(logits.expand(DRAWS, -1), *tau)[:, 0], "the first class's share", logits, *tau)
-
-
-def _sums_to_one(trial: Trial, sample: Tensor, logits: Tensor, tau: float) -> None:
-    sums = sample.detach().double().sum(dim=-1)
-    wrong = float(sums.reshape(-1)[(sums - 1).abs().argmax()])
-    cause = ""
-    if sample.dim() > 1 and torch.allclose(sample.detach().double().sum(dim=0), torch.ones((), dtype=torch.float64)):
-        cause = "your softmax runs over the rows: axis 0 sums to 1, the classes are on the last axis"
-    elif abs(float(sample.detach().double().sum()) - 1) < 1e-4:
-        cause = "your softmax runs over everything: each row needs one of its own"
-    trial.require(abs(wrong - 1) < 1e-4, f"a row sums to {wrong:.4g}, expected 1", cause, logits, tau)
+    trial.require(tiny.isfinite().all(), "at a tiny temperature there are NaN", "", 1e-38)
 
 
 def _gradient(trial: Trial) -> None:
@@ -58,43 +46,39 @@ def _gradient(trial: Trial) -> None:
         logits = trial.normal(20, 3).requires_grad_()
         with trial.of_the_answer(logits.detach(), tau):
             sample = trial.answer(logits, tau)
-        trial.require(
-            sample.requires_grad,
-            "the sample has no gradient at the logits",
-            "a .detach(), .item() or torch.no_grad() cuts it off",
-            logits.detach(),
-            tau,
-        )
+        trial.require(sample.requires_grad, "the sample has no gradient at the logits", "", logits.detach(), tau)
         (found,) = torch.autograd.grad(sample[:, 0].sum(), logits)
         s = sample.detach()
         expected = s[:, :1] * (torch.tensor([1.0, 0.0, 0.0]) - s) / tau
-        trial.require(
-            torch.allclose(found, expected, atol=1e-5),
-            "the gradient is not that of a softmax at tau",
-            "something in between is detached, or tau does not divide it all",
-            logits.detach(),
-            tau,
-        )
+        trial.require(torch.allclose(found, expected, atol=1e-5), "the gradient is not that of a softmax at tau",
+                      "something in between is detached, or tau does not divide it all",
+                      logits.detach(), tau)  # fmt: skip
 
 
 def _hard(trial: Trial) -> None:
     for shape, tau in (((200, 3), 0.5), ((5,), 1.0), ((20, 4, 5), 10.0)):
         logits = trial.normal(*shape)
         sample = trial.call(trial.answer, logits, tau, hard=True)
-        trial.require(type(sample) is Tensor and sample.shape == shape,
-                      f"found shape {tuple(sample.shape)}, expected {shape}", "", logits, tau, hard=True)  # fmt: skip
+        is_a_tensor(trial, sample, logits, tau, hard=True)
+        trial.require(sample.shape == shape, f"found shape {tuple(sample.shape)}, expected {shape}", "",
+                      logits, tau, hard=True)  # fmt: skip
         one_hot = ((sample == 0) | (sample == 1)).all() and (sample.sum(dim=-1) == 1).all()
-        close = bool(((sample.detach() - sample.detach().round()).abs() < 1e-5).all())
-        trial.require(one_hot, "a hard sample is not exactly one-hot",
-                      "its value is off by a rounding error: add soft and take soft away in another order" if close
-                      else "its value has to be the choice, not the soft sample", logits, tau, hard=True)  # fmt: skip
+        off = float((sample - sample.round()).abs().max())
+        how = ", but nearly" if 0 < off < 1e-5 else ": a row is all 0" if (sample == 0).all(dim=-1).any() else ""
+        trial.require(one_hot, f"a hard sample is not exactly one-hot{how}", "", logits, tau, hard=True)
     logits = trial.normal(3, scale=1.5)
     choose = lambda f: f(logits.expand(DRAWS, -1), 3.0, hard=True).detach().argmax(dim=-1).double()
     trial.alike(choose, "the choice", logits, 3.0, hard=True)
+    logits = trial.normal(20, 4, 5)
+    hard, soft = (
+        trial.call(trial.answer, logits, 10.0, hard=h, generator=torch.Generator().manual_seed(5))
+        for h in (True, False)
+    )
+    trial.require((hard.argmax(-1) == soft.argmax(-1)).all(), "with the same generator hard and soft differ in their "
+                  "largest class", "", logits, 10.0)  # fmt: skip
     huge = trial.call(trial.answer, trial.normal(3).expand(DRAWS, -1), 1e9, hard=True)
     trial.require(huge.detach()[:, 1:].sum() > 0.05 * DRAWS, "at a huge temperature the first class nearly always wins",
-                  "the softmax ties in float32: choose by the perturbed logits, not by the soft sample",
-                  1e9, hard=True)  # fmt: skip
+                  "", 1e9, hard=True)  # fmt: skip
     for tau in (0.7, 5.0):
         logits = trial.normal(20, 3).requires_grad_()
         weight = trial.normal(20, 3)
@@ -102,22 +86,10 @@ def _hard(trial: Trial) -> None:
         for hard in (False, True):
             with trial.of_the_answer(logits.detach(), tau, hard=hard):
                 sample = trial.answer(logits, tau, hard=hard, generator=torch.Generator().manual_seed(5))
-            trial.require(sample.requires_grad, "the sample has no gradient at the logits",
-                          "the hard choice alone has none: let the soft sample bring it", tau, hard=hard)  # fmt: skip
+            trial.require(sample.requires_grad, "the sample has no gradient at the logits", "", tau, hard=hard)
             gradients.append(torch.autograd.grad((sample * weight).sum(), logits)[0])
-        trial.require(
-            torch.allclose(gradients[0], gradients[1], atol=1e-5),
-            "a hard sample's gradient is not the soft sample's",
-            "detach the difference of hard and soft, and nothing else",
-            tau,
-            hard=True,
-        )
-
-
-def _mistaken(logits: Tensor, tau: float, **steps: object) -> Tensor:
-    """Gumbel-Softmax with one step replaced."""
-    noise = sample_gumbel(logits.shape, dtype=logits.dtype)
-    return torch.softmax((logits + noise) / tau, dim=-1)
+        trial.require(torch.allclose(gradients[0], gradients[1], atol=1e-5),
+                      "a hard sample's gradient is not the soft sample's", "", tau, hard=True)  # fmt: skip
 
 
 check_gumbel_softmax = Check(
@@ -135,19 +107,5 @@ check_gumbel_softmax = Check(
     body=_gumbel_softmax,
     minutes=15,
     difficulty=2,
-    mistakes={
-        "tau divides the logits only: it has to divide the noise too": lambda logits, tau=10.0, **o: torch.softmax(
-            logits / tau + sample_gumbel(logits.shape, dtype=logits.dtype), dim=-1
-        ),
-        "you multiply by tau: divide by it": lambda logits, tau=10.0, **o: _mistaken(logits, 1 / tau),
-        "tau has no effect": lambda logits, tau=10.0, **o: _mistaken(logits, 1.0),
-        "the noise is missing: the same sample every time": lambda logits, tau=10.0, **o: torch.softmax(
-            logits / tau, dim=-1
-        ),
-        "a softmax (or sigmoid) comes before the noise: the noise belongs to the logits":
-            lambda logits, tau=10.0, **o: _mistaken(logits.softmax(dim=-1), tau),
-        "the noise is normal: it has to be Gumbel": lambda logits, tau=10.0, **o: torch.softmax(
-            (logits + torch.randn_like(logits)) / tau, dim=-1
-        ),
-    },
-)  # fmt: skip
+    mistakes=GUMBEL_SOFTMAX,
+)

@@ -1,0 +1,46 @@
+"""Each row of a lesson's table of mistakes: the check fails what it makes, and says so in the row's own words."""
+
+import pytest
+
+from skiprec_course.checks import CHECKS, Outcome
+from skiprec_course.mistakes import Mistake, with_mistake
+from skiprec_lite.gumbel import gumbel_max
+
+pytestmark = pytest.mark.usefixtures("untyped")
+# Rows for which the check has words that fit as well: of two that fail alike, it can only say the likelier one.
+TOLD_AS: dict[tuple[str, str], str] = {}
+ROWS = [
+    pytest.param(part, mistake, id=f"{part}-{number}")
+    for part, check in CHECKS.items()
+    for number, mistake in enumerate(check.mistakes)
+]
+
+
+@pytest.mark.parametrize(("part", "mistake"), ROWS)
+def test_a_mistake_is_told_in_its_own_words(part: str, mistake: Mistake) -> None:
+    check = CHECKS[part]
+    outcome, message = check.verdict(with_mistake(check.reference, mistake))
+    assert outcome in (Outcome.FAILED, Outcome.RAISED)
+    said = TOLD_AS.get((part, mistake.says), mistake.says)
+    assert message.splitlines()[-1].rstrip(".") == said[:1].upper() + said[1:], message
+    assert message.count("\n") <= 1
+    assert len(message) < 420
+
+
+def test_nearly_all_are_told_in_their_own_words() -> None:
+    assert len(TOLD_AS) <= 0.05 * len(ROWS)
+
+
+@pytest.mark.parametrize("part", sorted(CHECKS))
+def test_every_exercise_has_a_table(part: str) -> None:
+    """With sentences that can be told apart from one another's edits: no edit stands in it twice."""
+    rows = CHECKS[part].mistakes
+    assert len(rows) >= 3
+    assert len({(m.old, m.new) for m in rows}) == len(rows)
+    assert all(m.says and m.says[-1] not in ".!" and m.old != m.new for m in rows)
+
+
+def test_an_edit_whose_text_is_not_there_or_not_once_is_an_error() -> None:
+    for old in ("no such text", "logits"):
+        with pytest.raises(ValueError, match=r"occurs \d+ times"):
+            with_mistake(gumbel_max, Mistake("", old, "x"))
