@@ -1,6 +1,8 @@
 """Figures carry their description, and the committed drawing is the one that the code draws."""
 
+import json
 import re
+import tomllib
 from pathlib import Path
 from unittest import mock
 
@@ -9,29 +11,51 @@ import pytest
 
 from skiprec_course import plots
 
-ALT = "Two heat maps of gates, users down and blocks across, for a test of this figure."
+COURSE = Path(plots.__file__).parent
+PICTURE = "whose_pattern/patterns"
+ALT = plots.description(PICTURE)
 
 
 def test_a_figure_is_shown_with_its_description() -> None:
     figure, _ = plots.new_figure(2, 2)
     with mock.patch.object(plots, "display") as display:
-        plots.show(figure, ALT)
+        plots.show(figure, PICTURE)
     (bundle,), options = display.call_args
+    assert ALT.startswith("Two heat maps of gates")
+    assert "\n" not in ALT
     assert bundle["text/plain"] == f"Figure: {ALT}"
     assert options["metadata"]["image/png"]["alt"] == ALT
     assert bundle["image/png"].startswith("iVBOR")
 
 
-def test_a_figure_without_a_real_description_is_refused() -> None:
+@pytest.mark.parametrize("picture", ["whose_pattern/no-such", "no_such_room/patterns", "patterns", ""])
+def test_a_figure_without_a_description_is_refused(picture: str) -> None:
     figure, _ = plots.new_figure(2, 2)
-    with pytest.raises(ValueError, match="40 characters"):
-        plots.show(figure, "a plot")
+    with pytest.raises(ValueError, match=f"no figure is described as '{picture}'"):
+        plots.show(figure, picture)
+
+
+def test_every_description_is_of_one_figure_and_stands_nowhere_else() -> None:
+    """A cell names its figure; what is to be seen would give it away there."""
+    described = {
+        f"{path.parent.name}/{name}": text
+        for path in COURSE.glob("*/descriptions.toml")
+        for name, text in tomllib.loads(path.read_text(encoding="utf-8")).items()
+    }
+    sources = [path.read_text(encoding="utf-8") for path in COURSE.glob("*/figures.py")]
+    for lesson in COURSE.parent.glob("[0-9][0-9]_*.ipynb"):
+        cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
+        sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    named = re.findall(r'"((?:start_here|[a-z_]+)/[a-z0-9-]+)"', "\n".join(sources))
+    assert sorted(name for name in named if name in described) == sorted(described)
+    assert all(len(text) >= 40 for text in described.values())
+    assert not any(" ".join(text.split())[:40] in source for text in described.values() for source in sources)
 
 
 def test_gate_maps_draw_each_gate_at_its_place() -> None:
     gates = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     with mock.patch.object(plots, "show") as show:
-        plots.gate_maps({"left": (gates, ["a", "b"]), "right": (1 - gates, ["c", "d"])}, ALT)
+        plots.gate_maps({"left": (gates, ["a", "b"]), "right": (1 - gates, ["c", "d"])}, PICTURE)
     axes = show.call_args.args[0].axes
     assert [axis.get_title(loc="left") for axis in axes] == ["left", "right"]
     for axis, expected in zip(axes, (gates, 1 - gates), strict=True):

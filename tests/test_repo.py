@@ -20,7 +20,7 @@ FROM_THE_GROUND_UP = (
     "checkpoints", "tables", "lab", "claims",
     # the classroom
     *(f"skiprec_course.{name}" for name in (
-        "comparing", "engine", "questions", "parameters", "models", "students", "plots",
+        "comparing", "mistakes", "engine", "questions", "parameters", "models", "students", "plots",
         "gumbel", "temperature", "straight_through", "next_item",
         "protocol", "nextitnet", "depth", "skiprec", "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
         "assignments", "checks", "practice", "slides",

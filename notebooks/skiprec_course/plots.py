@@ -2,6 +2,7 @@
 
 import base64
 import io
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,39 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Display a figure with a description for those who cannot see it; end a cell with it.
+def show(figure: Figure, picture: str) -> None:
+    """Display a figure with its description for those who cannot see it; end a cell with it.
 
     Args:
         figure: made with this module's functions; not known to pyplot, so nothing is shown twice.
-        alt: what is to be seen, 40 characters or more, without measured numbers.
+        picture: the figure's name, "ROOM/NAME"; its description stands under NAME in ROOM/descriptions.toml.
 
     Raises:
-        ValueError: if the description is too short to describe anything.
+        ValueError: if there is no description under this name.
     """
-    if len(alt) < 40:
-        raise ValueError(f"a description needs 40 characters or more, got {len(alt)}: {alt!r}")
+    alt = description(picture)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
     png = base64.b64encode(buffer.getvalue()).decode()
     # A raw bundle with text keeps the description in the file whatever JupyterLab does with the metadata.
     bundle = {"image/png": png, "text/plain": f"Figure: {alt}"}
     display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def description(picture: str) -> str:
+    """What is to be seen in a figure, in one line; kept out of the cell, where it would give the figure away.
+
+    Raises:
+        ValueError: if there is none under this name.
+    """
+    room, _, name = picture.partition("/")
+    path = Path(__file__).parent / room / "descriptions.toml"
+    known = tomllib.loads(path.read_text(encoding="utf-8")) if room and path.is_file() else {}
+    if name not in known:
+        raise ValueError(
+            f"no figure is described as {picture!r}; {room or 'that room'} has: {', '.join(known) or 'none'}"
+        )
+    return " ".join(known[name].split())
 
 
 def new_figure(
@@ -53,12 +69,12 @@ def new_figure(
     return figure, axes
 
 
-def gate_maps(maps: Mapping[str, tuple[np.ndarray, Sequence[str]]], alt: str, *, note: str = "") -> None:
+def gate_maps(maps: Mapping[str, tuple[np.ndarray, Sequence[str]]], picture: str, *, note: str = "") -> None:
     """Heat maps of gates side by side: users down, blocks across; dark = kept, pale and hatched with a dot = skipped.
 
     Args:
         maps: title -> (gates of shape (user, block) in 0 ... 1, a label for each user).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         note: a line under the figure.
     """
     tallest = max(len(gates) for gates, _ in maps.values())
@@ -68,18 +84,18 @@ def gate_maps(maps: Mapping[str, tuple[np.ndarray, Sequence[str]]], alt: str, *,
         axis.set_title(title, loc="left")
     if note:
         figure.supxlabel(note, fontsize=9, x=0.01, ha="left")
-    show(figure, alt)
+    show(figure, picture)
 
 
 def grouped_bars(
-    values: Mapping[str, Sequence[float]], groups: Sequence[str], alt: str, *, ylabel: str, xlabel: str = ""
+    values: Mapping[str, Sequence[float]], groups: Sequence[str], picture: str, *, ylabel: str, xlabel: str = ""
 ) -> None:
     """Bars in groups, one colour and one hatch per series, each bar with its value on top.
 
     Args:
         values: name of a series -> one value per group.
         groups: names of the groups.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         ylabel: name and unit of the values.
         xlabel: name of the groups' axis.
     """
@@ -92,15 +108,17 @@ def grouped_bars(
     axis.set_xticks(range(len(groups)), groups)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.legend(frameon=False)
-    show(figure, alt)
+    show(figure, picture)
 
 
-def means_with_errors(rows: Mapping[str, tuple[float, float]], alt: str, *, xlabel: str, reference: str = "") -> None:
+def means_with_errors(
+    rows: Mapping[str, tuple[float, float]], picture: str, *, xlabel: str, reference: str = ""
+) -> None:
     """Means as points with bars of two standard errors, one row each; the reference's mean as a dashed line.
 
     Args:
         rows: name -> (mean, standard error), drawn from top to bottom.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the means.
         reference: the row whose mean is drawn as a line.
     """
@@ -114,12 +132,12 @@ def means_with_errors(rows: Mapping[str, tuple[float, float]], alt: str, *, xlab
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlabel=xlabel)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def line_panels(
     panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]],
-    alt: str,
+    picture: str,
     *,
     xlabels: Sequence[str],
     ylabels: Sequence[str],
@@ -129,6 +147,8 @@ def line_panels(
     mark: tuple[float, str] | None = None,
     bottom: float | None = None,
     by_depth: bool = False,
+    reference: str = "",
+    share_y: bool | str = False,
     legend: str = "",
     columns: int = 3,
 ) -> None:
@@ -136,7 +156,7 @@ def line_panels(
 
     Args:
         panels: title -> name of a line -> (x, y), or (x, y, lower end, upper end of a band).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabels: name and unit of the horizontal axis, one for each panel.
         ylabels: name and unit of the vertical axis, one for each panel.
         logarithmic: which axes are logarithmic in which panel: "x", "y", "xy" or "-", blanks between panels; one
@@ -146,6 +166,8 @@ def line_panels(
         mark: (place, label) of a vertical line.
         bottom: where to cut the vertical axes; their end if None.
         by_depth: the lines are in an order: draw them from pale to dark.
+        reference: the line that is drawn black and dashed, over the others.
+        share_y: one vertical scale for all panels; "row" for one in each row.
         legend: title of the legend.
         columns: panels in a row, at most.
     """
@@ -154,14 +176,18 @@ def line_panels(
     colours = sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", len(names)) if by_depth else COLOURS
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = new_figure(min(11.5, 5.0 * columns) if columns > 1 else 6.4, 3.0 * rows + 0.5, columns, rows)
+    figure, axes = new_figure(
+        min(11.5, 5.0 * columns) if columns > 1 else 6.4, 3.0 * rows + 0.5, columns, rows, sharey=share_y
+    )
     for place, (axis, (title, lines)) in enumerate(zip(axes.flat, panels.items())):
         for name, (x, y, *band) in lines.items():
             index = names.index(name)
             style = {"color": colours[index], "linestyle": LINES[index], "marker": MARKERS[index]}
+            if name == reference:
+                style = {"color": "black", "linestyle": (0, (4, 2)), "linewidth": 1.8, "zorder": 3}
             axis.plot(x, y, label=name, markersize=4.5, markevery=max(1, len(x) // 8), **style)
             if band:
-                axis.fill_between(x, *band, color=colours[index], alpha=0.18, linewidth=0)
+                axis.fill_between(x, *band, color=style["color"], alpha=0.18, linewidth=0)
         for name, height in (levels or {}).get(title, {}).items():
             axis.axhline(height, color="0.5", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
             label = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom", "color": "0.35"}
@@ -171,11 +197,14 @@ def line_panels(
         _scale(axis, scales[place])
         if ticks and title in ticks:
             axis.set_xticks(range(len(ticks[title])), ticks[title], fontsize=9)
-        axis.set_ylim(bottom=bottom)
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
         axis.set_title(title, loc="left", pad=16 if mark else 6)
-    legend_below(figure, axes.flat, columns=(8 if len(names) > 6 else 6) if columns > 1 else 2, title=legend)
-    show(figure, alt)
+    for axis in axes.flat if bottom is not None else ():  # only now: an axis that is cut no longer follows its lines
+        axis.set_ylim(bottom=bottom)
+    inches = sum(0.6 + 0.08 * len(name) for name in names)  # of a legend in one line
+    wide = (8 if len(names) > 6 else 6) if inches < 1.2 * figure.get_figwidth() else 4
+    legend_below(figure, axes.flat, columns=wide if columns > 1 else 2, title=legend)
+    show(figure, picture)
 
 
 def mark_place(axis: Axes, place: float, label: str) -> None:
@@ -281,7 +310,7 @@ def _arrow(
 
 def heat_maps(
     panels: Mapping[str, np.ndarray],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     ylabel: str,
@@ -298,7 +327,7 @@ def heat_maps(
 
     Args:
         panels: title -> values of shape (row, column).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: what runs along the columns.
         ylabel: what runs along the rows.
         columns: a label for each column.
@@ -331,4 +360,4 @@ def heat_maps(
         axis.spines[:].set_visible(False)
     axes[0, 0].set_ylabel(ylabel)
     figure.colorbar(image, ax=list(axes[0]), label=meaning, extend="neither" if len(rows) else "both")
-    show(figure, alt)
+    show(figure, picture)

@@ -11,14 +11,14 @@ __all__ = ["attention_maps", "estimates", "line_panels", "trade_offs"]
 
 
 def estimates(
-    exact: np.ndarray, found: Mapping[str, tuple[np.ndarray, np.ndarray]], alt: str, *, xlabel: str, ylabel: str
+    exact: np.ndarray, found: Mapping[str, tuple[np.ndarray, np.ndarray]], picture: str, *, xlabel: str, ylabel: str
 ) -> None:
     """Estimates with bars of four standard errors beside the exact number, a group of them at each place.
 
     Args:
         exact: the true number at each place, a black line.
         found: name -> (mean, standard error) at each place.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: what the places 1, 2, … are.
         ylabel: name of the numbers.
     """
@@ -33,15 +33,15 @@ def estimates(
     axis.set_xticks(places)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     legend_below(figure, [axis], columns=4)
-    show(figure, alt)
+    show(figure, picture)
 
 
-def attention_maps(panels: Mapping[str, np.ndarray], alt: str, *, back: Sequence[int] = ()) -> None:
+def attention_maps(panels: Mapping[str, np.ndarray], picture: str, *, back: Sequence[int] = ()) -> None:
     """Who looks at whom: attention weights of shape (position, position read), dark = much, side by side.
 
     Args:
         panels: title -> weights.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         back: for each panel, so many steps back runs a dotted diagonal; none if empty.
     """
     figure, axes = new_figure(2.65 * len(panels) + 0.8, 3.2, columns=len(panels), sharey=True)
@@ -55,12 +55,12 @@ def attention_maps(panels: Mapping[str, np.ndarray], alt: str, *, back: Sequence
         axis.set(xlabel="position that is read", title=title)
     axes[0, 0].set_ylabel("position that reads")
     figure.colorbar(image, ax=list(axes[0]), label="attention weight")
-    show(figure, alt)
+    show(figure, picture)
 
 
 def trade_offs(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     ylabels: Sequence[str],
@@ -71,7 +71,7 @@ def trade_offs(
 
     Args:
         panels: title -> name -> (cost of each seed, quality of each seed).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the cost.
         ylabels: name and unit of the quality, one for each panel.
     """
@@ -89,4 +89,4 @@ def trade_offs(
         axis.set(xlim=(-0.5, most + 0.5), ylim=(0, 1), xticks=range(most + 1))
         axis.set_title(title, loc="left")
     legend_below(figure, axes[0], columns=3)
-    show(figure, alt)
+    show(figure, picture)

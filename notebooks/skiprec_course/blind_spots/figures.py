@@ -13,7 +13,7 @@ __all__ = ["counted_losses", "heat_maps", "line_panels", "verdicts"]
 
 def counted_losses(
     panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
-    alt: str,
+    picture: str,
     *,
     ylabel: str,
     guess: float | None = None,
@@ -22,7 +22,7 @@ def counted_losses(
 
     Args:
         panels: title -> name of a network -> (blocks that each pattern keeps, its loss).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         ylabel: name and unit of the loss.
         guess: the loss of a guess, drawn as a dotted line.
     """
@@ -50,12 +50,12 @@ def counted_losses(
     if guess is not None:
         handles.append(Line2D([], [], color="0.4", linestyle=":", linewidth=1.2, label="a guess"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def verdicts(
     rows: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
-    alt: str,
+    picture: str,
     *,
     groups: Sequence[str],
     bands: Mapping[str, tuple[float, float]],
@@ -66,7 +66,7 @@ def verdicts(
     Args:
         rows: what is measured -> method -> (values of the chosen epoch, values of the last epoch), each of shape
             (seed, group); NaN is not drawn.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         groups: names of the groups.
         bands: what is measured -> lower and upper end of what is wanted.
         limits: what is measured -> ends of its axis.
@@ -102,4 +102,4 @@ def verdicts(
         style = {"marker": "o", "markersize": size, "markerfacecolor": face, "linestyle": ""}
         handles.append(Line2D([], [], color="0.3", label=label, **style))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    show(figure, alt)
+    show(figure, picture)

@@ -24,7 +24,7 @@ __all__ = ["heat_maps", "line_panels", "means_with_errors", "seeds"]
 
 def seeds(
     panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[np.ndarray]]]],
-    alt: str,
+    picture: str,
     *,
     xlabels: Sequence[str],
     ylabels: Sequence[str],
@@ -35,7 +35,7 @@ def seeds(
 
     Args:
         panels: title -> name of a series -> (depths, for each depth the values of its seeds).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabels: name of the depth, one for each panel.
         ylabels: name and unit of the values, one for each panel; panels with equal names share their scale.
         layers: layers in one step of each panel's depth: a second axis above counts them, on a doubling scale that
@@ -64,7 +64,7 @@ def seeds(
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
         axis.set_title(title, loc="left")
     legend_below(figure, axes[0], columns=4)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def _places(depths: Sequence[int], each: int) -> np.ndarray:

@@ -25,7 +25,7 @@ def cdf_and_histogram(
     x: ArrayLike,
     density: ArrayLike,
     cdf: ArrayLike,
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     ylabel: str,
@@ -39,7 +39,7 @@ def cdf_and_histogram(
         x: evenly spaced, where the curves are drawn.
         density: the density there.
         cdf: the cumulative distribution function there.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name of the samples.
         ylabel: name of the CDF.
         heights: carry these heights from the vertical axis to the CDF and down: inverse-CDF sampling.
@@ -65,11 +65,11 @@ def cdf_and_histogram(
         right.fill_between(x[beyond], density[beyond], facecolor="none", edgecolor="black", hatch="//", linewidth=0)
         right.axvline(shade_above, color="black", linestyle=":")
     right.set(xlabel=xlabel, ylabel="density")
-    show(figure, alt)
+    show(figure, picture)
 
 
 def histogram_grid(
-    rows: Mapping[str, Mapping[str, ArrayLike]], x: ArrayLike, density: ArrayLike, alt: str, *, xlabel: str
+    rows: Mapping[str, Mapping[str, ArrayLike]], x: ArrayLike, density: ArrayLike, picture: str, *, xlabel: str
 ) -> None:
     """Small multiples: one histogram a panel, the same density dashed over each.
 
@@ -77,7 +77,7 @@ def histogram_grid(
         rows: name of the row -> title of the panel -> samples; as many panels in each row.
         x: evenly spaced, where the density is drawn; samples outside are not shown, but counted.
         density: the density there.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name of the samples.
     """
     columns = max(len(panels) for panels in rows.values())
@@ -89,14 +89,14 @@ def histogram_grid(
         row[0].set_ylabel(f"{name}\ndensity")
     for axis in axes[-1]:
         axis.set_xlabel(xlabel)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def stacked_histogram(
     groups: Mapping[str, ArrayLike],
     x: ArrayLike,
     edges: Sequence[ArrayLike],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     legend: str = "",
@@ -107,7 +107,7 @@ def stacked_histogram(
         groups: name -> the group's samples, stacked from the bottom in this order.
         x: evenly spaced, where the edges are drawn; samples outside are not shown, but counted.
         edges: one a group: its upper edge according to the theory.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name of the samples.
         legend: title of the legend.
     """
@@ -126,15 +126,15 @@ def stacked_histogram(
     axis.set(xlabel=xlabel, ylabel="density")
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(handles[::-1], labels[::-1], frameon=False, title=legend)  # from top to bottom, as in the picture
-    show(figure, alt)
+    show(figure, picture)
 
 
-def reach(rows: Mapping[str, tuple[ArrayLike, ArrayLike]], alt: str, *, xlabel: str, special: str) -> None:
+def reach(rows: Mapping[str, tuple[ArrayLike, ArrayLike]], picture: str, *, xlabel: str, special: str) -> None:
     """What each row can reach: a line from the smallest to the largest value, a tick at each, crosses at special ones.
 
     Args:
         rows: name -> (values, special values), drawn from top to bottom.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the values.
         special: what the crosses mean.
     """
@@ -150,17 +150,17 @@ def reach(rows: Mapping[str, tuple[ArrayLike, ArrayLike]], alt: str, *, xlabel: 
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set(xlabel=xlabel)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def counts_against_probabilities(
-    panels: Mapping[str, tuple[Sequence[str], ArrayLike, ArrayLike]], alt: str, *, xlabel: str, log_y: bool = False
+    panels: Mapping[str, tuple[Sequence[str], ArrayLike, ArrayLike]], picture: str, *, xlabel: str, log_y: bool = False
 ) -> None:
     """Small multiples: bars for probabilities, points for counted shares with bars of four standard errors.
 
     Args:
         panels: title -> (names of the outcomes, their probabilities, their counts).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: what the outcomes are.
         log_y: a logarithmic axis for probabilities and shares.
     """
@@ -181,7 +181,7 @@ def counts_against_probabilities(
         axes[0, 0].set(yscale="log", ylim=(10.0 ** np.floor(np.log10(float(least))), 1.0))
         axes[0, 0].yaxis.set_major_formatter("{x:g}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, loc="outside upper right", ncols=2)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def _histogram(

@@ -12,14 +12,14 @@ from skiprec_course.plots import COLOURS, new_figure, show
 HATCHES = ("", "", "///", "...", "xx")
 
 
-def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, alt: str) -> None:
+def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, picture: str) -> None:
     """Three views of a log of interactions: history lengths, the tail of popularity, the time between two events.
 
     Args:
         lengths: items of each user.
         counts: interactions of each item.
         gaps: seconds between an event and the one before of the same user.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
     """
     figure, axes = new_figure(11.2, 3.2, columns=3)
     left, middle, right = axes[0]
@@ -44,13 +44,13 @@ def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, alt:
     right.set_xticks(range(6), names, fontsize=8.5)
     for axis in axes[0]:
         axis.title.set_fontsize(11)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def rows_of_cells(
     panels: Mapping[str, tuple[np.ndarray, Sequence[str]]],
     roles: Sequence[str],
-    alt: str,
+    picture: str,
     *,
     texts: Mapping[str, np.ndarray] | None = None,
     mark_last: str = "",
@@ -62,7 +62,7 @@ def rows_of_cells(
     Args:
         panels: title -> (role of each cell as an index into `roles`, shape (row, column); a label for each row).
         roles: names of the roles; the first one is drawn pale.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         texts: title -> what to write into each cell, of the same shape.
         mark_last: draw a frame around the last column of each panel, with this name in the legend.
         xlabel: what runs along a row.
@@ -95,12 +95,12 @@ def rows_of_cells(
     if mark_last:
         handles.append(Patch(fill=False, edgecolor="black", linewidth=2, label=mark_last))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def resampled(
     panels: Mapping[str, Mapping[str, np.ndarray]],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     errors: Mapping[str, tuple[float, float]] | None = None,
@@ -109,7 +109,7 @@ def resampled(
 
     Args:
         panels: title -> name of a way to resample -> means.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the means.
         errors: title -> (mean, standard error by the formula), drawn as a bar over the histograms.
     """
@@ -134,7 +134,7 @@ def resampled(
     _headroom(axes[0])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False, columnspacing=1.4)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def _headroom(axes: Sequence[Axes]) -> None:

@@ -14,12 +14,12 @@ __all__ = ["line_panels", "means_with_errors", "number_grids", "padding_effect",
 READ, FUTURE = COLOURS[0], COLOURS[3]
 
 
-def number_grids(panels: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: str, target: str = "") -> None:
+def number_grids(panels: Mapping[str, np.ndarray], picture: str, *, xlabel: str, ylabel: str, target: str = "") -> None:
     """Grids of coloured cells side by side, each cell with its number; wrong cells get a thick frame.
 
     Args:
         panels: title -> values of shape (row, column), all of one shape.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: what the columns are.
         ylabel: what the rows are.
         target: the panel that later panels should equal: their cells that differ from it are framed.
@@ -43,15 +43,15 @@ def number_grids(panels: Mapping[str, np.ndarray], alt: str, *, xlabel: str, yla
         axis.set(xlabel=xlabel)
         _white_lines(axis, rows, columns)
     axes[0, 0].set_ylabel(ylabel)
-    show(figure, alt)
+    show(figure, picture)
 
 
-def reading_maps(panels: Mapping[str, np.ndarray], alt: str, *, future: str) -> None:
+def reading_maps(panels: Mapping[str, np.ndarray], picture: str, *, future: str) -> None:
     """Which output position reads which input position: squares of cells, side by side.
 
     Args:
         panels: title -> True where the output (row) reads the input (column).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         future: what the crossed cells above the diagonal mean, for the legend.
     """
     figure, axes = new_figure(2.75 * len(panels), 3.3, columns=len(panels))
@@ -74,17 +74,17 @@ def reading_maps(panels: Mapping[str, np.ndarray], alt: str, *, future: str) -> 
     axis.plot([], [], linestyle="", marker="s", markersize=9, color=READ, label="reads the present or the past")
     axis.plot([], [], linestyle="", marker="s", markersize=9, color=FUTURE, label=future)
     legend_below(figure, [axis], columns=4)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def pyramids(
-    panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], alt: str, *, xlabel: str, border: tuple[float, str]
+    panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], picture: str, *, xlabel: str, border: tuple[float, str]
 ) -> None:
     """What one output reads of each level below it, level by level: panels one below the other.
 
     Args:
         panels: title -> (True where the level (row, top first) is read, steps back (column, 0 first); level names).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name of the horizontal axis.
         border: (steps back, label) of a vertical line.
     """
@@ -105,13 +105,13 @@ def pyramids(
     place: dict[str, Any] = {"transform": axes[0, 0].get_xaxis_transform(), "ha": "center", "va": "bottom"}
     axes[0, 0].text(border[0], 1.0, border[1], fontsize=8.5, color="0.35", **place)
     axes[-1, 0].set_xlabel(xlabel)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def padding_effect(
     grid: tuple[str, np.ndarray, int],
     scatters: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     ylabel: str,
@@ -121,7 +121,7 @@ def padding_effect(
     Args:
         grid: (title, sizes of the hidden numbers, positions of padding).
         scatters: title -> (score without padding, score with padding), a point each.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the first of the two.
         ylabel: name and unit of the second.
     """
@@ -141,7 +141,7 @@ def padding_effect(
         axis.scatter(x, y, s=7, color=READ, alpha=0.5, linewidth=0)
         axis.set_title(title, loc="left", pad=18)
         axis.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
-    show(figure, alt)
+    show(figure, picture)
 
 
 def _white_lines(axis: Axes, rows: int, columns: int) -> None:

@@ -15,7 +15,7 @@ Dots = Mapping[str, Mapping[str, tuple[float, float]]]
 
 def dot_panels(
     panels: Mapping[str, Dots],
-    alt: str,
+    picture: str,
     *,
     xlabel: str | Sequence[str],
     band: tuple[float, float, str] | None = None,
@@ -25,7 +25,7 @@ def dot_panels(
 
     Args:
         panels: title -> name of a row -> name of a series -> (value, standard error; 0 draws no bar).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the values, one for all panels or one each.
         band: (from, to, name) of a grey stripe behind the dots.
         from_zero: let every horizontal axis begin at 0.
@@ -57,15 +57,17 @@ def dot_panels(
     handles += [Patch(color="0.85", label=band[2])] if band else []
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    show(figure, alt)
+    show(figure, picture)
 
 
-def credit_by_rank(lines: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: str, end: float = 0.0) -> None:
+def credit_by_rank(
+    lines: Mapping[str, np.ndarray], picture: str, *, xlabel: str, ylabel: str, end: float = 0.0
+) -> None:
     """Lines over the rank 1, 2, …, on a logarithmic axis.
 
     Args:
         lines: name -> value at rank 1, 2, ….
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: what the rank is.
         ylabel: name and unit of the values.
         end: where to draw a dotted vertical line; 0 draws none.
@@ -81,17 +83,17 @@ def credit_by_rank(lines: Mapping[str, np.ndarray], alt: str, *, xlabel: str, yl
     axis.set(xscale="log", xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.03))
     axis.xaxis.set_major_formatter("{x:g}")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def comparable_groups(
-    dots: Sequence[tuple[str, str, str, float]], alt: str, *, xlabel: str, own: str = "(ours)"
+    dots: Sequence[tuple[str, str, str, float]], picture: str, *, xlabel: str, own: str = "(ours)"
 ) -> None:
     """Dots in groups, a stripe behind each group: within a stripe values may be compared, across stripes not.
 
     Args:
         dots: (panel, group, name, value); panels from left to right, groups and names from top to bottom.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the values.
         own: a group with this text in its name is our own: its dots are stars.
     """
@@ -122,7 +124,7 @@ def comparable_groups(
         Line2D([], [], linestyle="", marker="*", markersize=10, color="black", label="ours"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def _stripe(axis: Axes, top: float, rows: int, name: str, number: int) -> None:

@@ -23,7 +23,7 @@ __all__ = ["gates_over_training", "line_panels"]
 def gates_over_training(
     groups: Mapping[str, np.ndarray],
     below: Mapping[str, np.ndarray],
-    alt: str,
+    picture: str,
     *,
     rows: Sequence[str],
     marks: Mapping[str, int],
@@ -34,7 +34,7 @@ def gates_over_training(
     Args:
         groups: title -> share of the group's users that keep a block, of shape (block, epoch).
         below: name of a line -> values of shape (group, epoch), one line in each of the lower panels.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         rows: a label for each block.
         marks: label -> the epoch before which a dotted line runs through all panels.
         ylabel: name and unit of the values below.
@@ -63,4 +63,4 @@ def gates_over_training(
     axes[1, 0].set_ylabel(ylabel)
     figure.colorbar(image, ax=list(axes[0]), label="share that keeps the block")
     legend_below(figure, axes[1], columns=len(below))
-    show(figure, alt)
+    show(figure, picture)

@@ -12,7 +12,7 @@ __all__ = ["grouped_bars", "line_panels", "trade_off"]
 
 def trade_off(
     panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]],
-    alt: str,
+    picture: str,
     *,
     xlabels: Sequence[str],
     ylabel: str,
@@ -23,7 +23,7 @@ def trade_off(
 
     Args:
         panels: title -> name of a series -> (cost, quality) of loose points, or (cost, quality, error) of a curve.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabels: name and unit of the cost, one for each panel.
         ylabel: name of the quality, which all panels share.
         labels: name of a series -> a word beside each of its points.
@@ -48,4 +48,4 @@ def trade_off(
         axis.set_xlim(left=0)
         axis.set_title(title, loc="left")
     legend_below(figure, axes[0], columns=5)
-    show(figure, alt)
+    show(figure, picture)

@@ -12,7 +12,7 @@ __all__ = ["histograms_with_densities", "line_panels", "spikes", "triangles"]
 def triangles(
     panels: Mapping[str, np.ndarray],
     chosen: np.ndarray,
-    alt: str,
+    picture: str,
     *,
     corners: Sequence[str] = ("1", "2", "3"),
     target: np.ndarray | None = None,
@@ -25,7 +25,7 @@ def triangles(
     Args:
         panels: title -> samples of shape (sample, 3), each row summing to 1.
         chosen: the class 0, 1 or 2 of each sample, shown by colour and marker; the same in all panels.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         corners: names of the three classes.
         target: a vector to mark with a black star; a white cross marks each panel's mean.
         size: width of one triangle in inches.
@@ -48,12 +48,12 @@ def triangles(
         axis.set(title=title, aspect="equal", xlim=(-0.08, 1.08), ylim=(-0.15, 1.0))
         axis.axis("off")
     legend_below(figure, axes.flat, columns=2)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def histograms_with_densities(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     ylabel: str = "density",
@@ -65,7 +65,7 @@ def histograms_with_densities(
 
     Args:
         panels: title -> (samples, places x, density at x).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of what is counted.
         ylabel: name of the vertical axis.
         bins: number of bars over the range of x.
@@ -83,15 +83,15 @@ def histograms_with_densities(
             mark_place(axis, split, f"{(samples > split).mean():.0%} to the right")
     axes[0, 0].set_ylabel(ylabel)
     legend_below(figure, axes.flat, columns=2)
-    show(figure, alt)
+    show(figure, picture)
 
 
-def spikes(panels: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: str, shown: int = 80) -> None:
+def spikes(panels: Mapping[str, np.ndarray], picture: str, *, xlabel: str, ylabel: str, shown: int = 80) -> None:
     """The first values as thin bars, panels side by side on one scale, with the mean and the median of all values.
 
     Args:
         panels: title -> values.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: what is counted along the horizontal axis.
         ylabel: name and unit of the values.
         shown: how many values get a bar.
@@ -105,4 +105,4 @@ def spikes(panels: Mapping[str, np.ndarray], alt: str, *, xlabel: str, ylabel: s
         axis.set(title=title, xlabel=xlabel, xlim=(0, len(bars) + 1))
     axes[0, 0].set_ylabel(ylabel)
     legend_below(figure, axes.flat, columns=2)
-    show(figure, alt)
+    show(figure, picture)

@@ -9,7 +9,7 @@ __all__ = ["differences", "gate_maps"]
 
 def differences(
     families: Mapping[str, Mapping[str, tuple[float, float, float]]],
-    alt: str,
+    picture: str,
     *,
     xlabel: str,
     beside: str,
@@ -18,7 +18,7 @@ def differences(
 
     Args:
         families: title -> name of a row -> (mean, standard error, the number beside), from top to bottom.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabel: name and unit of the differences.
         beside: what the numbers at the right are.
     """
@@ -44,4 +44,4 @@ def differences(
     low, high = axis.get_xlim()
     axis.set_xlim(low, high + 0.16 * (high - low))
     axis.set(xlabel=xlabel)
-    show(figure, alt)
+    show(figure, picture)

@@ -23,12 +23,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def pattern_maps(panels: Mapping[str, tuple[np.ndarray, Sequence[tuple[str, int]]]], alt: str) -> None:
+def pattern_maps(panels: Mapping[str, tuple[np.ndarray, Sequence[tuple[str, int]]]], picture: str) -> None:
     """Users down, blocks across, dark = kept; above each map the share of users that keep the block.
 
     Args:
         panels: title -> (gates of shape (user, block), [(name of a band of rows, how many rows), …]).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
     """
     figure, axes = new_figure(5.3 * len(panels), 5.6, len(panels), 2, height_ratios=[1, 3.4])
     for place, (title, (gates, bands)) in enumerate(panels.items()):
@@ -51,15 +51,15 @@ def pattern_maps(panels: Mapping[str, tuple[np.ndarray, Sequence[tuple[str, int]
         below.tick_params(which="both", length=0)
         below.set_xlabel("residual block")
         below.spines[:].set_visible(False)
-    show(figure, alt)
+    show(figure, picture)
 
 
-def variance_parts(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], alt: str) -> None:
+def variance_parts(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], picture: str) -> None:
     """Stacked bars, one for each block: the part of a gate's variance that is the user, and the part that is chance.
 
     Args:
         panels: title -> (the user's part of each block, the sampling noise of each block).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
     """
     figure, axes = new_figure(4.8 * len(panels), 3.3, len(panels), sharey=True)
     for axis, (title, parts) in zip(axes[0], panels.items()):
@@ -75,12 +75,12 @@ def variance_parts(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], alt: str
         axis.set_title(title, loc="left")
     axes[0, 0].set_ylabel("variance of the gate")
     legend_below(figure, axes[0], columns=2)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def scatters(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    alt: str,
+    picture: str,
     *,
     xlabels: Sequence[str],
     ylabels: Sequence[str],
@@ -89,7 +89,7 @@ def scatters(
 
     Args:
         panels: title -> (x, y).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         xlabels: name and unit of the horizontal axis, one for each panel.
         ylabels: name and unit of the vertical axis, one for each panel.
     """
@@ -98,12 +98,12 @@ def scatters(
         axis.scatter(x, y, s=9, alpha=0.45, linewidth=0, color=COLOURS[0])
         axis.set(xlabel=xlabels[place], ylabel=ylabels[place])
         axis.set_title(title, loc="left")
-    show(figure, alt)
+    show(figure, picture)
 
 
 def signed_maps(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    alt: str,
+    picture: str,
     *,
     rows: Sequence[str],
     columns: Sequence[str],
@@ -114,7 +114,7 @@ def signed_maps(
 
     Args:
         panels: title -> (correlations of shape (row, column), whether each survives).
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         rows: names of the rows, the same in each panel.
         columns: names of the columns, the same in each panel.
         xlabel: what runs along the columns.
@@ -137,7 +137,7 @@ def signed_maps(
         axis.set_title(title, loc="left")
         axis.spines[:].set_visible(False)
     figure.colorbar(image, ax=list(axes[0]), label="rank correlation", shrink=0.9, pad=0.01)
-    show(figure, alt)
+    show(figure, picture)
 
 
 def edge_lines(lengths: Sequence[int], by_front: Mapping[str, np.ndarray], one_position: Sequence[np.ndarray]) -> None:
@@ -155,10 +155,7 @@ def edge_lines(lengths: Sequence[int], by_front: Mapping[str, np.ndarray], one_p
     }
     line_panels(
         panels,
-        "Expected blocks in two panels. Left, against how many positions are averaged: with zeros behind them the line "
-        "starts high and falls, with a past behind them, one's own or a stranger's, two lines on one another start low "
-        "and rise, and all meet at the right end. Right, at one position alone, three seeds: high at the left, a "
-        "steep fall before the middle, then low and level.",
+        "whose_pattern/edge",
         xlabels=["films at the end that are averaged", "place of the position (zeros in reach up to the 30th)"],
         ylabels=["expected blocks, mean"] * 2,
         bottom=0,
@@ -170,7 +167,7 @@ def flips(
     ranks: Sequence[int],
     overlaps: Mapping[str, Sequence[float]],
     kept: Sequence[int],
-    alt: str,
+    picture: str,
     *,
     best: int = 10,
 ) -> None:
@@ -181,7 +178,7 @@ def flips(
         ranks: rank with one gate flipped, a block at a time.
         overlaps: whose list -> how many of the best stay under each flip.
         kept: the policy's own gates.
-        alt: description of the figure.
+        picture: the figure's name, "ROOM/NAME".
         best: length of the list.
     """
     figure, axes = new_figure(10.5, 3.4, 2)
@@ -216,4 +213,4 @@ def flips(
     for axis in (left, right):
         axis.set_xticks(places, [str(place + 1) for place in places])
     legend_below(figure, axes[0], columns=5)
-    show(figure, alt)
+    show(figure, picture)
