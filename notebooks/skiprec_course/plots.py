@@ -176,7 +176,7 @@ def line_panels(
     colours = sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", len(names)) if by_depth else COLOURS
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    width, height = min(11.5, 5.0 * columns) if columns > 1 else 6.4, 3.5 if rows == 1 else 2.65 * rows + 0.5
+    width, height = min(11.5, 5.0 * columns) if columns > 1 else 6.4, 3.5 if rows == 1 else 2.55 * rows + 0.5
     figure, axes = new_figure(width, height, columns, rows, sharey=share_y)
     for place, (axis, (title, lines)) in enumerate(zip(axes.flat, panels.items())):
         for name, (x, y, *band) in lines.items():
