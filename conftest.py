@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import jaxtyping
 import pytest
+import torch
 
 # Two workers on two cores: more threads would only get in each other's way. OMP_NUM_THREADS=2 pytest overrides it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if fetched.returncode:
         warnings.warn(fetched.stderr.strip(), stacklevel=1)
+
+
+@pytest.fixture(autouse=True)
+def _global_stream() -> Iterator[None]:
+    """Gates, dropout and orders come from torch's global random numbers: each test begins with the same ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 @pytest.fixture

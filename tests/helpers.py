@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,14 @@ def random_windows(lengths: Sequence[int], time: int, num_items: int, *, seed: i
     items = both[:, :-1].clone()
     targets = both[:, 1:].masked_fill(items == 0, 0)
     return Windows(items, targets, torch.full((len(items),), time - 1), torch.arange(len(items)))
+
+
+def windows_with_cuts(lengths: Sequence[int], cut: Sequence[int], num_items: int) -> Windows:
+    """Rows of seven positions with padding, each scored from a cut of its own on."""
+    batch = random_windows(lengths, 7, num_items)
+    cuts = torch.tensor(cut)
+    before = torch.arange(7) < cuts.unsqueeze(1)
+    return replace(batch, cut=cuts, targets=batch.targets.masked_fill(before, 0))
 
 
 def zeros_before(items: Tensor, pads: int) -> Tensor:

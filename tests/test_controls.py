@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -30,13 +29,6 @@ from skiprec_lite.windows import Windows, last_position
 
 NUM_ITEMS = 15
 LENGTHS = (9, 1, 4, 6, 9, 9)
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def backbone(*, dropout: float = 0.0) -> NextItNet:

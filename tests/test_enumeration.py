@@ -1,7 +1,7 @@
 """What a gate is worth, by trying everything: patterns, slopes, differences, and how they hang together."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,13 +15,6 @@ from skiprec_lite.windows import Windows
 NUM_ITEMS = 11
 BLOCKS = 3
 LENGTHS = (7, 3, 5, 1, 7, 2)
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def random_backbone(*, dropout: float = 0.0) -> Backbone:

@@ -1,7 +1,7 @@
 """What a step of joint training minimises: the values and gradients that are claimed, of each of its parts."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +13,7 @@ from helpers import (
     random_logits,
     random_skiprec,
     random_windows,
+    windows_with_cuts,
     with_given_logits,
 )
 from torch import Tensor
@@ -38,19 +39,8 @@ LENGTHS = (7, 3, 5, 1, 7, 2)
 Gradients = dict[str, Tensor]
 
 
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
 def cut_windows() -> Windows:
-    """Rows with padding, each scored from a cut of its own on."""
-    batch = random_windows(LENGTHS, 7, NUM_ITEMS)
-    cut = torch.tensor([2, 5, 6, 6, 0, 5])
-    before = torch.arange(7) < cut.unsqueeze(1)
-    return replace(batch, cut=cut, targets=batch.targets.masked_fill(before, 0))
+    return windows_with_cuts(LENGTHS, (2, 5, 6, 6, 0, 5), NUM_ITEMS)
 
 
 def gradients_of(loss: Tensor, model: SkipRec) -> Gradients:
@@ -257,7 +247,11 @@ def pushed(gradient: Tensor) -> Tensor:
 def test_one_gate_of_each_row_is_pushed_by_what_flipping_it_does(cost: float, exact: bool) -> None:
     """By pi (1 - pi) or 1/4, times its own difference plus its part of the cost; the mean over the rows."""
     logits = random_logits(6, BLOCKS)
-    model, batch, rows = with_given_logits(random_skiprec(NUM_ITEMS), logits), cut_windows(), torch.arange(6)
+    model, batch, rows = (
+        with_given_logits(random_skiprec(NUM_ITEMS), logits),
+        cut_windows(),
+        torch.arange(6),
+    )
     keep = torch.sigmoid(logits[..., 0] - logits[..., 1])
     for seed in range(12):
         gates = seeded(model.decide, logits, sample=True, seed=seed)
@@ -373,7 +367,11 @@ def test_a_steered_cost_grows_while_skipping_is_harmless_and_shrinks_when_not(ra
 
 def test_who_keeps_all_pays_more_with_every_step_by_the_defaults() -> None:
     keep_all = torch.tensor([60.0, -60.0], dtype=torch.float64).expand(6, BLOCKS, 2)
-    model, batch, steered = with_given_logits(random_skiprec(NUM_ITEMS), keep_all), cut_windows(), SteeredCost()
+    model, batch, steered = (
+        with_given_logits(random_skiprec(NUM_ITEMS), keep_all),
+        cut_windows(),
+        SteeredCost(),
+    )
     free = float(straight_through_loss(model, batch, 0.0).detach())
     paid = [float(steered(model, batch, 0.3).detach()) - free for _ in range(3)]
     assert paid == pytest.approx([0.3 * 1.02**step for step in (1, 2, 3)], rel=1e-9)

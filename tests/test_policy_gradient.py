@@ -1,12 +1,19 @@
 """Rewards, log-probabilities and the self-critical step: by loops, by enumeration, by torch's distributions."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
-from helpers import fitted, losses_by_loop, random_logits, random_skiprec, random_windows, tiny_split, with_given_logits
+from helpers import (
+    fitted,
+    losses_by_loop,
+    random_logits,
+    random_skiprec,
+    random_windows,
+    tiny_split,
+    windows_with_cuts,
+    with_given_logits,
+)
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent
 
@@ -23,18 +30,8 @@ BLOCKS = 3
 LENGTHS = (7, 3, 5, 1, 7, 2)
 
 
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
 def cut_windows() -> Windows:
-    batch = random_windows(LENGTHS, 7, NUM_ITEMS)
-    cut = torch.tensor([2, 5, 4, 6, 0, 5])
-    before = torch.arange(7) < cut.unsqueeze(1)
-    return replace(batch, cut=cut, targets=batch.targets.masked_fill(before, 0))
+    return windows_with_cuts(LENGTHS, (2, 5, 4, 6, 0, 5), NUM_ITEMS)
 
 
 # --- rewards ---

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,14 +15,6 @@ from skiprec_lite.windows import last_position, pad_left
 NUM_ITEMS = 20
 BLOCKS = 4
 LENGTHS = (9, 1, 4, 6, 9, 9)
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    """Sampled gates come from torch's global stream: hold it, and give it back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def random_model(*, tau: float = 10.0, dropout: float = 0.0, scale: float = 0.3) -> SkipRec:

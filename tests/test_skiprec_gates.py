@@ -1,7 +1,7 @@
 """A SkipRec around another backbone, or with another policy: nothing of it has to change."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,13 +17,6 @@ from skiprec_lite.windows import last_position
 
 NUM_ITEMS = 15
 LENGTHS = (9, 1, 4, 6, 9, 9, 3, 2)
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def on_sasrec() -> SkipRec:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -55,13 +55,6 @@ GATE_LOSSES: dict[str, Callable[[SkipRec, Windows], Tensor]] = {
         losses_at(model.backbone, batch, model.gates(batch.items, batch.cut, sample=True)).square().sum()
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def made(make: Callable[[], Any]) -> Any:

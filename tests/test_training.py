@@ -1,7 +1,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -25,13 +25,6 @@ NUM_ITEMS = 15
 SPLIT = tiny_split(users=30, num_items=NUM_ITEMS)
 STEPS = 8  # of 8 windows an epoch: 30 users with two windows each
 Weights = dict[str, Tensor]
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def net(*, channels: int = 8, seed: int = 0, dropout: float = 0.1) -> NextItNet:

@@ -1,7 +1,5 @@
 """What is recorded of synthetic groups after each epoch is what their gates do and what these are worth."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -16,13 +14,6 @@ from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.windows import Windows
 
 FEW, DRAWS, BLOCKS = 6, 5, 3
-
-
-@pytest.fixture(autouse=True)
-def _global_stream() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
 
 
 def world() -> KnownDepth:
