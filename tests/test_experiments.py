@@ -343,7 +343,7 @@ def test_the_committed_table_holds_each_run_as_it_is_defined(name: str) -> None:
     assert sorted(table["run"]) == sorted(defined)
     for row in table.to_dict("records"):
         run = defined[row["run"]]
-        run.check()
+        check(run)
         assert (row["settings"], row["seed"], row["model"]) == (run.settings(), run.seed, run.model)
     known = table["weights"].dropna()
     assert known.is_unique

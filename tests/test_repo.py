@@ -25,7 +25,7 @@ FROM_THE_GROUND_UP = (
         "protocol", "nextitnet", "depth", "skiprec", "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
         "assignments", "checks", "practice", "slides",
     )),
-    "cli", "__main__",
+    "cli", "verbs", "__main__",
 )  # fmt: skip
 
 

@@ -71,23 +71,23 @@ SHORT = {"epochs": 2, "batch_size": 16}
 )
 def test_a_setting_that_nothing_reads_is_refused(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=rf"'wrong'.*\b{named}\b"):
-        Run("wrong", **wrong).check()
+        check(Run("wrong", **wrong))
 
 
 def test_settings_that_are_read_are_allowed() -> None:
-    Run("a", "markov", data={"n": 5, "length": 20}).check()
-    Run("b", "nfm", backbone={"channels": 8, "hidden_layers": 2, "dropout": 0.1}, training={"epochs": 1}).check()
-    Run("c", "skiprec", "known depth", 3, NETWORK, {"keep_bias": 1.0}, {"cost": 0.1, "anneal": True}, SYNTHETIC).check()
-    Run("d", "skiprec on sasrec", backbone={"heads": 2, "max_length": 9}, policy={"tau": 1.0, "encoder": "gru"}).check()
+    check(Run("a", "markov", data={"n": 5, "length": 20}))
+    check(Run("b", "nfm", backbone={"channels": 8, "hidden_layers": 2, "dropout": 0.1}, training={"epochs": 1}))
+    check(Run("c", "skiprec", "known depth", 3, NETWORK, {"keep_bias": 1.0}, {"cost": 0.1, "anneal": True}, SYNTHETIC))
+    check(Run("d", "skiprec on sasrec", backbone={"heads": 2, "max_length": 9}, policy={"tau": 1.0, "encoder": "gru"}))
     for loss in runs.GATE_LOSSES:
-        Run("e", "skiprec", training={"gate_loss": loss, "hold_epochs": 2, "pretrained": "a/b"}).check()
+        check(Run("e", "skiprec", training={"gate_loss": loss, "hold_epochs": 2, "pretrained": "a/b"}))
     for gates in CONTROLS:
-        Run("f", "skiprec", training={"stored": "a/b", "gates": gates}).check()
-    Run("g", "random gates", policy={"keep_rate": 0.3}, training={"epochs": 3}).check()
-    Run("h", "random depth", policy={"full_share": 0.3}, backbone={"tied": True}).check()
-    Run("i", "skiprec", training={"softmax": "sampled", "negatives": 50}).check()
+        check(Run("f", "skiprec", training={"stored": "a/b", "gates": gates}))
+    check(Run("g", "random gates", policy={"keep_rate": 0.3}, training={"epochs": 3}))
+    check(Run("h", "random depth", policy={"full_share": 0.3}, backbone={"tied": True}))
+    check(Run("i", "skiprec", training={"softmax": "sampled", "negatives": 50}))
     grown = SYNTHETIC | {"curriculum_epochs": 3, "test_users_per_group": 9}
-    Run("j", "sasrec", "known depth", backbone={"num_blocks": 3}, training={"pretrained": "a/b"}, data=grown).check()
+    check(Run("j", "sasrec", "known depth", backbone={"num_blocks": 3}, training={"pretrained": "a/b"}, data=grown))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] 
 def test_a_run_of_every_other_network_can_be_repeated(network: str) -> None:
     model, backbone, policy, more = NETWORKS[network]
     run = Run("a", model, "known depth", 1, backbone, policy, SHORT | more, SYNTHETIC)
-    run.check()
+    check(run)
     first, again = (runs.execute(run, progress=False, watch=True) for _ in range(2))
     assert {**again.row, "seconds": 0} == {**first.row, "seconds": 0}
     assert 0 < first.row["accuracy, lag 2"] < 1
@@ -277,7 +277,7 @@ def left_by(run: Run, stored: Path) -> SkipRec:
 def test_an_earlier_run_is_judged_again_under_other_gates(gates: str, tmp_path: Path) -> None:
     model = left_by(EARLIER, tmp_path)
     run = Run("again", "skiprec", training={"stored": "before/earlier", "gates": gates}, data=DATA)
-    run.check()
+    check(run)
     outcome = runs.execute(run, stored=tmp_path, progress=False)
     cases = runs.PROTOCOLS["last_n"](runs.load_movielens(), **DATA).test
     chosen = CONTROLS[gates](model, cases)
@@ -317,7 +317,7 @@ def test_two_stages_start_from_an_earlier_backbone(tmp_path: Path) -> None:
         "a", "skiprec", backbone=NETWORK, policy={"embedding_channels": 8}, data=DATA,
         training=training | {"pretrained": "before/full depth"},
     )  # fmt: skip
-    run.check()
+    check(run)
     model = runs.execute(run, stored=tmp_path, progress=False).model
     assert torch.equal(model.policy.embedding.weight, backbone.embedding.weight)
     for name, tensor in backbone.state_dict().items():

@@ -16,6 +16,7 @@ from skiprec_lite.datasets import Interactions
 from skiprec_lite.lab.plans import EXPERIMENTS, Experiment
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.runs import COUNTING, Outcome, Run, execute
+from skiprec_lite.lab.runs import check as check_run
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.tables import RESULTS, read_table
 
@@ -55,7 +56,7 @@ def run_experiment(
         raise ValueError(f"{folder} holds the course's tables: choose another folder for runs on {data.name}")
     runs = experiment.runs()
     for run in runs:
-        run.check()
+        check_run(run)
     version = commit(uncommitted=uncommitted)
     table, users, epochs, groups = (folder / f"{name}{part}.csv" for part in ("", "_users", "_epochs", "_groups"))
     stored = folder.parent / "runs"

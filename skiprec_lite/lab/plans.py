@@ -1,9 +1,10 @@
 """What is run, as data: the settings chosen on validation, and the list of runs behind each result table."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from skiprec_lite.lab.runs import Run
+PROTOCOLS = ("last_n", "leave_one_out")
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
@@ -18,6 +19,39 @@ STATIC_BLOCKS = (2, 3)  # the mean number that SkipRec keeps, rounded down and u
 KNOWN_BACKBONE: dict = {"channels": 32, "dilations": [1, 2, 4] * 2}
 KNOWN_TRAINING: dict = {"epochs": 24, "batch_size": 64, "learning_rate": 3e-3, "patience": 24}
 KNOWN_GATED: dict = KNOWN_TRAINING | {"cost": 1.0, "warmup_epochs": 8, "ramp_epochs": 4}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a result table: a model, its settings, a protocol and a seed.
+
+    Attributes:
+        name: unique in its table.
+        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (stochastic depth), "random depth",
+            "skiprec" or "skiprec on sasrec".
+        protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
+        seed: of weights and training.
+        data: settings of the protocol, such as length.
+        backbone: settings of the network.
+        policy: settings of a SkipRec's policy, and its tau; the keep_rate of random gates, the full_share
+            of random depths.
+        training: settings of `fit`; gate_loss is one of GATE_LOSSES, pretrained an earlier run, "table/name". Or
+            stored, an earlier run that is judged again without training, under gates chosen by one of CONTROLS.
+    """
+
+    name: str
+    model: str
+    protocol: str = "last_n"
+    seed: int = 0
+    backbone: dict = field(default_factory=dict)
+    policy: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+
+    def settings(self) -> str:
+        """Return all settings as one line of JSON."""
+        parts = {"backbone": self.backbone, "data": self.data, "policy": self.policy, "training": self.training}
+        return json.dumps(parts, sort_keys=True)
 
 
 def chosen_run(

@@ -3,10 +3,9 @@
 import datetime
 import functools
 import inspect
-import json
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss, whole_window
 from skiprec_lite.lab.judging import World, fingerprint, in_world, on_movielens, trained_on
+from skiprec_lite.lab.plans import Run as Run
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.running_products import RunningProducts
 from skiprec_lite.lab.stand_ins import CONTROLS
@@ -54,66 +54,35 @@ GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """One row of a result table: a model, its settings, a protocol and a seed.
+def check(run: Run) -> None:
+    """Refuse a setting that nothing would read: it would stand in a table as if it had been tried.
 
-    Attributes:
-        name: unique in its table.
-        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (stochastic depth), "random depth",
-            "skiprec" or "skiprec on sasrec".
-        protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
-        seed: of weights and training.
-        data: settings of the protocol, such as length.
-        backbone: settings of the network.
-        policy: settings of a SkipRec's policy, and its tau; the keep_rate of random gates, the full_share
-            of random depths.
-        training: settings of `fit`; gate_loss is one of GATE_LOSSES, pretrained an earlier run, "table/name". Or
-            stored, an earlier run that is judged again without training, under gates chosen by one of CONTROLS.
+    Raises:
+        ValueError: for an unknown model, protocol, setting or choice, or a setting that is missing.
     """
+    _check_choice(run, "model", run.model, (*COUNTING, *NETWORKS))
+    _check_choice(run, "protocol", run.protocol, (*PROTOCOLS, *WORLDS))
+    for part, names in _settings_that_are_read(run).items():
+        if unknown := getattr(run, part).keys() - names:
+            raise ValueError(
+                f"run {run.name!r}: a {run.model} does not read the {part} setting {', '.join(sorted(unknown))}; "
+                f"it reads {', '.join(sorted(names)) or 'none'}"
+            )
+    if "negatives" in run.training and run.training.get("softmax") != "sampled":
+        raise ValueError(f"run {run.name!r}: only softmax='sampled' reads the training setting negatives")
+    if run.model in ("random gates", "random depth") and not run.policy:
+        needed = ", ".join(_settings_of_the_policy(run))
+        raise ValueError(f"run {run.name!r}: {run.model} needs the policy setting {needed}")
+    if "gate_loss" in run.training:
+        _check_choice(run, "gate_loss", run.training["gate_loss"], GATE_LOSSES)
+    if "stored" in run.training:
+        _check_choice(run, "protocol of an earlier run", run.protocol, PROTOCOLS)
+        _check_choice(run, "gates", run.training.get("gates"), CONTROLS)
 
-    name: str
-    model: str
-    protocol: str = "last_n"
-    seed: int = 0
-    backbone: dict = field(default_factory=dict)
-    policy: dict = field(default_factory=dict)
-    training: dict = field(default_factory=dict)
-    data: dict = field(default_factory=dict)
 
-    def settings(self) -> str:
-        """Return all settings as one line of JSON."""
-        parts = {"backbone": self.backbone, "data": self.data, "policy": self.policy, "training": self.training}
-        return json.dumps(parts, sort_keys=True)
-
-    def check(self) -> None:
-        """Refuse a setting that nothing would read: it would stand in a table as if it had been tried.
-
-        Raises:
-            ValueError: for an unknown model, protocol, setting or choice, or a setting that is missing.
-        """
-        self._check_choice("model", self.model, (*COUNTING, *NETWORKS))
-        self._check_choice("protocol", self.protocol, (*PROTOCOLS, *WORLDS))
-        for part, names in _settings_that_are_read(self).items():
-            if unknown := getattr(self, part).keys() - names:
-                raise ValueError(
-                    f"run {self.name!r}: a {self.model} does not read the {part} setting {', '.join(sorted(unknown))}; "
-                    f"it reads {', '.join(sorted(names)) or 'none'}"
-                )
-        if "negatives" in self.training and self.training.get("softmax") != "sampled":
-            raise ValueError(f"run {self.name!r}: only softmax='sampled' reads the training setting negatives")
-        if self.model in ("random gates", "random depth") and not self.policy:
-            needed = ", ".join(_settings_of_the_policy(self))
-            raise ValueError(f"run {self.name!r}: {self.model} needs the policy setting {needed}")
-        if "gate_loss" in self.training:
-            self._check_choice("gate_loss", self.training["gate_loss"], GATE_LOSSES)
-        if "stored" in self.training:
-            self._check_choice("protocol of an earlier run", self.protocol, PROTOCOLS)
-            self._check_choice("gates", self.training.get("gates"), CONTROLS)
-
-    def _check_choice(self, what: str, chosen: object, choices: Collection[str]) -> None:
-        if chosen not in choices:
-            raise ValueError(f"run {self.name!r}: {what} must be one of {', '.join(choices)}, got {chosen!r}")
+def _check_choice(run: Run, what: str, chosen: object, choices: Collection[str]) -> None:
+    if chosen not in choices:
+        raise ValueError(f"run {run.name!r}: {what} must be one of {', '.join(choices)}, got {chosen!r}")
 
 
 def _settings_that_are_read(run: Run) -> dict[str, set[str]]:

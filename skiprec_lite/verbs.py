@@ -1,0 +1,292 @@
+"""What the verbs of the command line do; each returns what it found."""
+
+import hashlib
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+
+from skiprec_lite import checkpoints, downloads, skiprec, tables
+from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.choosing import History
+from skiprec_lite.cli import Found, command_line
+from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
+from skiprec_lite.lab import experiments, judging, plans, runs, timing
+from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import last_n, user_sequences
+from skiprec_lite.windows import Split, pad_left
+
+
+def data(options: Namespace) -> Found:
+    """Fetch MovieLens, or check a file, and say what it holds."""
+    name = downloads.put(options.source) if options.source else options.data
+    data = _interactions(name)
+    called, where = data.name, Path(name)
+    if name in downloads.ARCHIVES:
+        called = f"MovieLens-{name.upper()}"
+        where = downloads.data_folder() / ("ml-100k" if name == "100k" else downloads.ARCHIVES[name].name)
+    lengths = data.table["user"].value_counts()
+    found = {
+        "folder": str(where), "interactions": len(data.table), "users": len(data.user_ids), "items": data.num_items,
+        "shortest": int(lengths.min()), "median": float(lengths.median()), "longest": int(lengths.max()),
+    }  # fmt: skip
+    print(
+        f"{called}: {len(data.table):,} interactions, {len(data.user_ids):,} users, {data.num_items:,} items; "
+        f"{found['shortest']} to {found['longest']:,} a user, median {found['median']:g}: {where}"
+    )
+    return found
+
+
+def train(options: Namespace) -> Found:
+    """Train, save the weights, judge them."""
+    data = _interactions(options.data)
+    split = runs.PROTOCOLS[options.protocol](data)
+    sample = {"softmax": "sampled", "negatives": options.negatives} if options.softmax == "sampled" else {}
+    run = plans.chosen_run(
+        full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
+        cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau, **sample,
+    )  # fmt: skip
+    model = runs.build(run, split)
+    output = options.output or _last()
+    if not options.output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    checkpoints.check_place(output)
+    rows, width = split.train.items.shape
+    print(
+        f"Training {'NextItNet+' if options.full_depth else 'SkipRec'} on {rows:,} windows of {width} items, "
+        f"{options.epochs} epochs at most: minutes; the bar says how many. Ctrl-C keeps the best so far.",
+        flush=True,
+    )
+    start = time.perf_counter()
+    history = runs.train(model, split, run, progress=not options.json)
+    seconds = time.perf_counter() - start
+    known = {
+        "command": " ".join(sys.argv[1:]), "seed": options.seed, "data": data.name, "items": _fingerprint(data),
+        "protocol": options.protocol, "trained on": judging.trained_on(split),
+    }  # fmt: skip
+    checkpoints.save(model, output, **known)  # before they are judged: that may be stopped, or memory not be enough
+    found = _trained(history, seconds) | {"weights": str(output), "protocol": options.protocol}
+    _line("weights", output)
+    found |= judging.quality(model, split)
+    checkpoints.save(model, output, **known, metric=found["ndcg@10"])
+    _print_quality(found)
+    print()
+    _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
+    print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {command_line('open')}")
+    return found
+
+
+def _trained(history: History, seconds: float) -> Found:
+    """How the training went."""
+    last = list(history.behind_best.items())[-3:]
+    kept = f"epoch {history.chosen} kept ({history.stopped})"
+    _line("trained for", f"{seconds:.0f} s, {len(history.epochs)} epochs, {kept}")
+    if history.note:
+        print(history.note)
+    elif last:
+        behind = ", ".join(f"{below:.4f} ± {error:.4f}" for _, (below, error) in last)
+        _line("last epochs", f"{behind} behind the best one on validation")
+    return {
+        "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
+        "behind_best": {epoch: [round(x, 5) for x in behind] for epoch, behind in last}, "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def evaluate(options: Namespace) -> Found:
+    """Judge trained weights on held-out items."""
+    data = _interactions(options.data)
+    model = _load(options.model, data)
+    protocol, split = _held_out(_weights(options.model), options.protocol, data)
+    found = judging.quality(model, split, exclude_seen=options.exclude_seen) | {"protocol": protocol}
+    _print_quality(found, exclude_seen=options.exclude_seen)
+    return found
+
+
+def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, Split]:
+    """The split that some weights were trained on: under any other they would be judged on what they have seen."""
+    known = checkpoints.notes(path)
+    protocol = known.get("protocol", asked)
+    if protocol is None:
+        choices = " or ".join(sorted(runs.PROTOCOLS))
+        wrong = f"nothing in it says what was held out when it was trained; say so with --protocol {choices}"
+    elif asked not in (None, protocol):
+        wrong = (
+            f"trained under the protocol {protocol}, which trains on some of what {asked} holds out, or the reverse; "
+            "leave --protocol out, or choose other weights with --model"
+        )
+    elif protocol not in runs.PROTOCOLS:
+        wrong = f"trained under {protocol!r}, which holds nothing out of {data.name}; choose other weights with --model"
+    else:
+        split = runs.PROTOCOLS[protocol](data)
+        here = judging.trained_on(split)
+        if known.get("trained on", here) == here:
+            return protocol, split
+        wrong = (
+            f"trained on other rows than those that {protocol} makes of {data.name} now, so what is held out here may "
+            "have been trained on; choose other weights with --model, or train again"
+        )
+    raise ValueError(f"{path.name}: {wrong}")
+
+
+def _print_quality(found: Found, *, exclude_seen: bool = False) -> None:
+    ranked = "items that the user has not met" if exclude_seen else "all items"
+    print(f"\nOn held-out items ({found['protocol']}, {ranked} ranked):")
+    for k in (5, 10, 20):
+        values = [f"{found[f'{name}@{k}']:.4f}" for name in ("ndcg", "hr", "mrr")]
+        _line(f"NDCG@{k} / HR@{k} / MRR@{k}", " / ".join(values))
+    if "difference" in found:
+        _line("one standard error", f"{found['ndcg@10 error']:.4f} (NDCG@10, over users)")
+        minus = f"{found['difference']:+.4f} ± {found['difference error']:.4f}"
+        _line("minus a Markov chain", f"{minus} (its NDCG@10: {found['markov ndcg@10']:.4f}; paired by user)")
+    if "blocks" in found:
+        ndcg = f"{found['sampled ndcg@10']:.4f}"
+        _line("gates sampled", f"{ndcg} (NDCG@10 as in the published code; the rest: the likelier choice)")
+        _line("blocks kept", f"{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
+        times = f"{found['speed-up']:.1f} times"
+        _line("speed gained", f"{times} as fast as all blocks (batch of 256, policy included)")
+
+
+def _line(name: str, text: object) -> None:
+    print(f"{name:<26}{text}")
+
+
+def recommend(options: Namespace) -> Found:
+    """Show a user's last items and what comes next."""
+    data = _interactions(options.data)
+    model = _load(options.model, data)
+    return _show_user(model, data, options.user, k=options.k, exclude_seen=not options.include_seen)
+
+
+def _show_user(model: NextItemModel, data: Interactions, user: str, *, k: int, exclude_seen: bool = True) -> Found:
+    history = user_sequences(data)[data.user_index(user)]
+    found: Found = {"user": str(user), "history": [data.title(int(i)) for i in history[-5:]], "recommended": []}
+    left = data.num_items - len(set(history)) if exclude_seen else data.num_items
+    if left:
+        items, scores = skiprec.recommend(model, [history], min(k, left), exclude_seen=exclude_seen)
+        pairs = zip(items[0].tolist(), scores[0].tolist())
+        found["recommended"] = [[data.title(item), round(score, 3)] for item, score in pairs]
+    print(f"User {user}, {len(history)} items so far, the last ones:")
+    for title in found["history"]:
+        print(f"    {title}")
+    if isinstance(model, SkipRec):
+        with torch.no_grad():
+            gates = model.gates(pad_left([history], 50), sample=False)[0].tolist()
+        found["blocks kept"] = [block + 1 for block, gate in enumerate(gates) if gate]
+        pattern = "".join("■" if gate else "·" for gate in gates)
+        print(f"Blocks kept for this user: {pattern}  ({len(found['blocks kept'])} of {len(gates)})")
+    print("Next, perhaps (what the user has met is left out):" if exclude_seen else "Next, perhaps:")
+    for title, score in found["recommended"]:
+        print(f"    {score:7.2f}  {title}")
+    if left < k:
+        print(f"    ({left or 'nothing'} left of {data.num_items} items: {k} were asked for)")
+    return found
+
+
+def experiment(options: Namespace) -> Found:
+    """Run what is missing of a long experiment, or its smallest row again."""
+    data = None if options.data == "100k" else _interactions(options.data)
+    if options.check:
+        return _check(options, data)
+    folder = options.folder or tables.RESULTS
+    table = experiments.run_experiment(
+        options.name, folder=folder, data=data, uncommitted=options.uncommitted, progress=not options.json
+    )
+    aside = ["experiment", "settings", "stopped", "weights", "version", "date"]
+    print(table.drop(columns=aside).to_string(index=False))
+    return {"table": str(folder / f"{options.name}.csv"), "rows": len(table)}
+
+
+def _check(options: Namespace, data: Interactions | None) -> Found:
+    if data:
+        raise ValueError(f"--check compares with the course's tables, which are not about {data.name}")
+    found = experiments.check(options.name, folder=options.folder or tables.RESULTS, progress=not options.json)
+    print(
+        f"{found['run']}: validation NDCG@10 {found['found']:.5f}, in the table {found['in the table']:.5f}, "
+        f"allowance {found['allowance']:.4f} ({found['why']}): level with the table within the spread over seeds"
+    )
+    return found
+
+
+def bench(options: Namespace) -> Found:
+    """Time an epoch of training, and inference."""
+    for name in ("threads", "repeats"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+    data = _interactions(options.data)
+    model = _load(options.model, data)
+    if not isinstance(model, SkipRec):
+        raise ValueError("these weights are a backbone without a policy: there is nothing to skip")
+    found = timing.bench(model, last_n(data), threads=options.threads, repeats=options.repeats)
+    epoch = f"{found['epoch seconds']} s"
+    print(f"{options.threads} thread(s); an epoch of NextItNet+, 8 blocks, 64 channels, windows of 50: {epoch}")
+    print(f"{'batch':>7}{'all blocks':>14}{'kept blocks':>14}{'speed-up':>11}")
+    for batch in timing.BATCHES:
+        row = found[f"batch {batch}"]
+        print(f"{batch:>7}{row['full ms']:>11.2f} ms{row['skipped ms']:>11.2f} ms{row['speed-up']:>11.2f}")
+    return found
+
+
+def practice(options: Namespace) -> Found:
+    """Write a practice copy of a lesson."""
+    from skiprec_course import practice  # here: all checks and nbformat would slow down every other verb
+
+    path = practice.write(options.lesson, options.folder)
+    print(f"{path}\nOpen it with:\n  {command_line('open')} {path}")
+    return {"notebook": str(path)}
+
+
+def progress(options: Namespace) -> Found:
+    """Check every exercise of the practice copies in a folder."""
+    from skiprec_course import practice
+
+    found = practice.progress(options.folder)
+    for lesson, exercise, verdict in found:
+        sign = {"passed": "✔", "failed": "✘", "raised": "⚡"}.get(verdict.outcome, "○")
+        print(f"{lesson:<24}{exercise.split('.')[-1].lstrip('_'):<28}{sign} {verdict.outcome}")
+    passed = sum(verdict.outcome == "passed" for _, _, verdict in found)
+    print(f"{passed} of {len(found)} exercises pass")
+    return {"exercises": [[lesson, exercise, *verdict] for lesson, exercise, verdict in found]}
+
+
+def figures(options: Namespace) -> Found:
+    """Write every figure of the lessons into a folder."""
+    from skiprec_course import slides
+
+    written = slides.export(options.folder)
+    print(f"{len(written)} figures, and figures.md with their descriptions: {options.folder}")
+    return {"figures": [str(path) for path in written]}
+
+
+# --- data and weights ---
+
+
+def _interactions(name: str) -> Interactions:
+    return load_movielens(name) if name in downloads.ARCHIVES else read_interactions(name)
+
+
+def _last() -> Path:
+    return downloads.data_folder() / "runs" / "last.safetensors"
+
+
+def _weights(path: Path | None) -> Path:
+    return path or (_last() if _last().exists() else tables.COURSE_WEIGHTS)
+
+
+def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
+    """Load weights; those of other items would score the wrong ones without a word."""
+    path = _weights(path)
+    model, known = checkpoints.load(path), checkpoints.notes(path)
+    backbone = model.backbone if isinstance(model, SkipRec) else model
+    if (of := backbone.sizes["num_items"]) != data.num_items:
+        wrong = f"these weights know {of} items, the data has {data.num_items}"
+    elif known.get("items", _fingerprint(data)) != _fingerprint(data):
+        wrong = f"trained on other items than those of {data.name}, on {known.get('data')}"
+    else:
+        return model
+    raise ValueError(f"{path.name}: {wrong}; choose others with --model")
+
+
+def _fingerprint(data: Interactions) -> str:
+    return hashlib.sha256("\n".join(data.item_ids).encode()).hexdigest()[:12]
