@@ -160,12 +160,6 @@ def _open(options: argparse.Namespace) -> Found:
     return {"command": command}
 
 
-def command_line(verb: str) -> str:
-    """Return how to run a verb with this Python, from the working directory: "python" may be another, or none."""
-    inside = Path(sys.executable).is_relative_to(Path.cwd())
-    return f"{os.path.relpath(sys.executable) if inside else 'python'} -m skiprec_lite {verb}"
-
-
 def _notebook(name: str) -> tuple[Path, Path]:
     """A notebook by its path, or a lesson by the beginning of its name, and the folder that links may lead to."""
     if Path(name).suffix == ".ipynb":

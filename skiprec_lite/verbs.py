@@ -1,22 +1,25 @@
 """What the verbs of the command line do; each returns what it found."""
 
 import hashlib
+import os
 import sys
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from skiprec_lite import checkpoints, downloads, skiprec, tables
 from skiprec_lite.backbones import Backbone, NextItemModel
 from skiprec_lite.choosing import History
-from skiprec_lite.cli import Found, command_line
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
 from skiprec_lite.lab import experiments, judging, plans, runs, timing
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import last_n, user_sequences
 from skiprec_lite.windows import Split, pad_left
+
+Found = dict[str, Any]
 
 
 def data(options: Namespace) -> Found:
@@ -74,7 +77,7 @@ def train(options: Namespace) -> Found:
     _print_quality(found)
     print()
     _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
-    print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {command_line('open')}")
+    print(f"\nThe whole story, from Gumbel noise to these gates. Open the course with:\n  {_command_line('open')}")
     return found
 
 
@@ -233,7 +236,7 @@ def practice(options: Namespace) -> Found:
     from skiprec_course import practice  # here: all checks and nbformat would slow down every other verb
 
     path = practice.write(options.lesson, options.folder)
-    print(f"{path}\nOpen it with:\n  {command_line('open')} {path}")
+    print(f"{path}\nOpen it with:\n  {_command_line('open')} {path}")
     return {"notebook": str(path)}
 
 
@@ -290,3 +293,9 @@ def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
 
 def _fingerprint(data: Interactions) -> str:
     return hashlib.sha256("\n".join(data.item_ids).encode()).hexdigest()[:12]
+
+
+def _command_line(verb: str) -> str:
+    """Return how to run a verb with this Python, from the working directory: "python" may be another, or none."""
+    inside = Path(sys.executable).is_relative_to(Path.cwd())
+    return f"{os.path.relpath(sys.executable) if inside else 'python'} -m skiprec_lite {verb}"

@@ -23,9 +23,9 @@ FROM_THE_GROUND_UP = (
         "comparing", "mistakes", "engine", "questions", "parameters", "models", "students", "plots",
         "gumbel", "temperature", "straight_through", "next_item",
         "protocol", "nextitnet", "depth", "skiprec", "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
-        "assignments", "checks", "practice", "slides",
+        "assignments", "checks", "practice", "slides", "teachers",
     )),
-    "cli", "verbs", "__main__",
+    "verbs", "cli", "__main__",
 )  # fmt: skip
 
 
@@ -82,7 +82,8 @@ def test_conda_environment_agrees_with_pyproject() -> None:
     python, pip, from_pip = environment["dependencies"]
     assert python == f"python{project['requires-python']}"
     assert pip == "pip"
-    index, *named, course = from_pip["pip"]
+    index, exact, *named, course = from_pip["pip"]
+    assert exact == "-c constraints.txt"
     assert index == "--extra-index-url https://download.pytorch.org/whl/cpu"
     assert [re.split("[=>]", name)[0] for name in named] == [
         "torch", "jupyterlab", "matplotlib", "seaborn", "numpy", "nbval",
@@ -119,9 +120,22 @@ def test_every_folder_of_both_packages_is_installed() -> None:
     assert sorted(settings["packages"]) == sorted(folders)
 
 
-def test_torch_is_pinned_exactly() -> None:
+def test_torch_is_a_range_for_readers_and_exact_where_the_course_is_tested() -> None:
+    """A platform's own torch stays; README's commands and CI install one version, which has a build for the CPU."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert [d for d in project["dependencies"] if d.startswith("torch")] == ["torch==2.13.0"]
+    assert [d for d in project["dependencies"] if d.startswith("torch")] == ["torch>=2.6"]
+    exact = dict(line.lower().split("==") for line in _constraints())
+    assert exact["torch"] == "2.13.0"
+    for needed in (*project["dependencies"], *project["optional-dependencies"]["dev"]):
+        name, least = re.split("[=>]=", needed)
+        found = exact[name.lower()]
+        assert [int(x) for x in found.split(".")[:2]] >= [int(x) for x in least.split(".")[:2]], needed
+    assert all("-c constraints.txt" in command for command in _readme_commands()[:2])
+
+
+def _constraints() -> list[str]:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def test_nothing_of_movielens_is_committed() -> None:
