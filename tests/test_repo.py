@@ -23,7 +23,7 @@ FROM_THE_GROUND_UP = (
         "comparing", "mistakes", "engine", "questions", "parameters", "models", "students", "plots",
         "gumbel", "temperature", "straight_through", "next_item",
         "protocol", "nextitnet", "depth", "skiprec", "verdict", "blind_spots", "whose_pattern", "speed", "beyond",
-        "assignments", "checks", "practice", "slides",
+        "assignments", "checks", "practice", "slides", "teachers",
     )),
     "cli", "__main__",
 )  # fmt: skip
