@@ -43,13 +43,14 @@ def _log(rows: Sequence[tuple[int, int, int]], lengths: Sequence[int], num_items
 def _ascending(trial: Trial, *lengths: int) -> Interactions:
     """User 0 met items 1, 2, …, user 1 the ones after those: an item tells whose it is, and its place in time.
 
-    In the file each user's newest row stands first, the two oldest ones next, the others in any order behind them. And
-    there are more items than anybody met.
+    In the file each user's newest row stands first, then the second newest and the two oldest, the others behind
+    them: the last rows of the file are no user's newest or oldest. And there are more items than anybody met.
     """
     places = [(user, place) for user, length in enumerate(lengths) for place in range(length)]
     rows = [(user, item, 100 + 7 * item) for item, (user, _) in enumerate(places, start=1)]
     order = torch.randperm(len(rows), generator=trial.generator).tolist()
-    order.sort(key=lambda i: (places[i][1] + 1 < lengths[places[i][0]], places[i][1] > 1))
+    behind = [lengths[user] - 1 - place for user, place in places]
+    order.sort(key=lambda i: (behind[i] > 0, behind[i] > 1 and places[i][1] > 1))
     return _log([rows[i] for i in order], lengths, len(rows) + 3, trial)
 
 
@@ -262,10 +263,7 @@ def _sessions(trial: Trial) -> None:
 
 
 def _split(trial: Trial, log: Interactions, whole: bool = False, **options: int) -> None:
-    """Look at what is tested, then for leaks, which have words of their own, then for any difference.
-
-    Whole: not only what is predicted is held out, but all items of a row.
-    """
+    """Look at what is tested, then for leaks (whole: all items of a row are held out), then for any difference."""
     found, expected = _found(trial, log, **options), trial.reference(log, **options)
 
     def require(condition: bool, words: str, cause: str = "") -> None:
