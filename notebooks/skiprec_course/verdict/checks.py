@@ -1,7 +1,9 @@
 """Checks of what lesson 09 builds: gates that do not come from a policy."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,23 +19,25 @@ __all__ = ["check_RandomGates", "check_another_users", "check_shuffled_histories
 
 
 def _random_gates_model(trial: Trial) -> None:
+    def scoring(rate: float, *, training: bool) -> Callable[[Any], Callable]:
+        return lambda kind: kind(a_backbone(trial.seed), rate).train(training).score_at
+
     items = trial.histories(ITEMS, [7, 3, 1, 7], 7)
     where, cut = (items > 0) & (trial.integers(0, 2, 4, 7) > 0), torch.tensor([5, 6, 6, 4])
     where[:, -1] = True
-    build = lambda kind, rate, training: kind(a_backbone(trial.seed), rate).train(training)
     with trial.of_the_answer(keep_rate=0.4):
         model = trial.answer(a_backbone(trial.seed), 0.4)
         trial.require(isinstance(model, nn.Module), f"found {describe(model)}, expected a torch.nn.Module")
         parameters, expected = (len(list(m.parameters())) for m in (model, a_backbone(0)))
     trial.require(parameters == expected, f"the model has {parameters} parameters, expected the backbone's {expected}",
                   "make the backbone an attribute of the model")  # fmt: skip
-    models = {mode: build(trial.answer, 0.4, mode == "training") for mode in ("training", "eval")}
+    score_at = {mode: scoring(0.4, training=mode == "training")(trial.answer) for mode in ("training", "eval")}
     for given in ((items, where), (items, where, cut)):
-        is_tensor(trial, trial.call(models["eval"].score_at, *given), (int(where.sum()), ITEMS + 1), "", *given)
-        drawn = [mode for mode, m in models.items() if calls_differ(trial, m.score_at, *given)]
+        is_tensor(trial, trial.call(score_at["eval"], *given), (int(where.sum()), ITEMS + 1), "", *given)
+        drawn = [mode for mode, call in score_at.items() if calls_differ(trial, call, *given)]
         trial.require(drawn == ["training"], f"six calls of score_at differ in these modes: "
                       f"{', '.join(drawn) or 'none'}; expected: training", "", *given)  # fmt: skip
-        trial.same_results(lambda kind: build(kind, 0.4, False).score_at, *given)
+        trial.same_results(scoring(0.4, training=False), *given)
     one, net = torch.full((DRAWS, 1), 4), a_backbone(trial.seed, dilations=(1, 1))
     score = lambda kind: kind(net, 0.3).train().score_at(one, one > 0)[:, 5].detach().round(decimals=6)
     trial.alike(score, "in training mode the score of an item after one of two blocks at the rate 0.3", one)
@@ -41,7 +45,7 @@ def _random_gates_model(trial: Trial) -> None:
         learnt = model.train().score_at(items, where)[:, 1:]
     trial.require(reaches(learnt, model), "no gradient reaches the backbone", "", items, where)
     for rate in (0.0, 1.0):
-        trial.same_results(lambda kind, rate=rate: build(kind, rate, True).score_at, items, where)
+        trial.same_results(scoring(rate, training=True), items, where)
 
 
 check_RandomGates = Check(
