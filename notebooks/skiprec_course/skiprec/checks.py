@@ -255,14 +255,14 @@ check_from_a_cut = Check(
 def _skiprec(trial: Trial) -> None:
     items = trial.histories(ITEMS, [9, 4, 9, 5], 9)
     cut = torch.tensor([8, 6, 3, 7])
-    certain = a_sure_skiprec(SkipRec, trial.seed, items, cut)
-    undecided = lambda kind, **o: a_skiprec(kind, trial.seed, **o)
-    sure = lambda kind: kind(*copy.deepcopy((certain.backbone, certain.policy)), tau=FLAT)
     _built(trial)
+    doubtful, certain = a_skiprec(SkipRec, trial.seed), a_sure_skiprec(SkipRec, trial.seed, items, cut)
+    undecided = lambda kind, tau=2.0: kind(doubtful.backbone, doubtful.policy, tau=tau)
+    sure = lambda kind: kind(certain.backbone, certain.policy, tau=FLAT)
     for up_to in (cut, None):
         trial.same_results(lambda kind: undecided(kind).gate_logits, items, up_to)
-    _greedy(trial)
-    _sampled(trial)
+    _greedy(trial, undecided)
+    _sampled(trial, undecided)
     for sample in (False, True):
         drawn = calls_differ(trial, partial(undecided(trial.answer).gates, sample=sample), items, cut)
         trial.require(drawn == sample, f"six calls of gates(…, sample={sample}) {'differ' if drawn else 'agree'}")
@@ -286,17 +286,16 @@ def _built(trial: Trial) -> None:
                   f"{min(wanted)}", "make backbone and policy attributes of the model, under these names")  # fmt: skip
 
 
-def _greedy(trial: Trial) -> None:
+def _greedy(trial: Trial, undecided: Callable) -> None:
     tied = torch.tensor([[[1.0, 1.0], [0.0, 2.0], [2.0, 0.0]], [[-3.0, -1.0], [0.5, 0.4], [0.0, 0.0]]])
     for logits in (trial.normal(6, 3, 2), tied, trial.normal(1, 5, 2, dtype=torch.float64)):
-        trial.same_results(lambda kind: a_skiprec(kind, trial.seed, blocks=1).decide, logits, sample=False)
+        trial.same_results(lambda kind: undecided(kind).decide, logits, sample=False)
 
 
-def _sampled(trial: Trial) -> None:
-    model = lambda kind, tau=2.0: a_skiprec(kind, trial.seed, tau=tau, blocks=1)
-    logits = torch.zeros(400, 3, 2)
-    gates = trial.call(model(trial.answer).decide, logits, sample=True)
-    is_tensor(trial, gates, (400, 3), "", logits, sample=True)
+def _sampled(trial: Trial, undecided: Callable) -> None:
+    logits = torch.zeros(400, 12, 2)
+    gates = trial.call(undecided(trial.answer).decide, logits, sample=True)
+    is_tensor(trial, gates, (400, 12), "", logits, sample=True)
     trial.require(((gates == 0) | (gates == 1)).all(), "a sampled gate is neither 0 nor 1", "", logits, sample=True)
     trial.require(len(gates.unique()) == 2, "equal logits, and all gates are the same", "", logits, sample=True)
     for axis, words in ((0, "rows"), (1, "blocks")):
@@ -304,12 +303,12 @@ def _sampled(trial: Trial) -> None:
                       logits, sample=True)  # fmt: skip
     for gap in (2.5, -4.0, 0.3):
         logits = torch.tensor([[[gap + 1.0, 1.0]]])
-        draw = lambda kind, x=logits: model(kind).decide(x.expand(DRAWS, 1, 2), sample=True)[:, 0].detach()
+        draw = lambda kind, x=logits: undecided(kind).decide(x.expand(DRAWS, 1, 2), sample=True)[:, 0].detach()
         trial.alike(draw, f"a gate of the logits ({gap + 1:.1f}, 1.0)", sample=True)
 
     def gradient(kind: Any, tau: float) -> Tensor:
         leaf = torch.tensor([0.5, 0.0]).expand(DRAWS, 1, 2).clone().requires_grad_()
-        gates = model(kind, tau).decide(leaf, sample=True)
+        gates = undecided(kind, tau).decide(leaf, sample=True)
         return tau * torch.autograd.grad(gates.sum(), leaf)[0][:, 0, 0] if gates.requires_grad else torch.zeros(DRAWS)
 
     for tau in (0.7, 10.0):
