@@ -293,9 +293,9 @@ def _greedy(trial: Trial, undecided: Callable) -> None:
 
 
 def _sampled(trial: Trial, undecided: Callable) -> None:
-    logits = torch.zeros(400, 12, 2)
+    logits = torch.zeros(400, 30, 2)
     gates = trial.call(undecided(trial.answer).decide, logits, sample=True)
-    is_tensor(trial, gates, (400, 12), "", logits, sample=True)
+    is_tensor(trial, gates, (400, 30), "", logits, sample=True)
     trial.require(((gates == 0) | (gates == 1)).all(), "a sampled gate is neither 0 nor 1", "", logits, sample=True)
     trial.require(len(gates.unique()) == 2, "equal logits, and all gates are the same", "", logits, sample=True)
     for axis, words in ((0, "rows"), (1, "blocks")):
