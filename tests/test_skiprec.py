@@ -369,6 +369,13 @@ def test_the_recommendation_loss_reaches_every_parameter_of_the_policy(tau: floa
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_scores_from_the_cut_on_bring_a_gradient_to_every_weight_and_nan_before_it_none() -> None:
+    model = random_model().train()
+    model(items_of(), some_cuts())[..., 1:].nan_to_num().square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert all((p.grad != 0).any() for p in model.parameters())
+
+
 def test_greedy_gates_pass_no_gradient_to_the_policy() -> None:
     assert not random_model().gates(items_of(), sample=False).requires_grad
 
