@@ -451,6 +451,19 @@ def test_nfm_drops_out_in_training_only_and_takes_no_negative_depth() -> None:
             net(torch.tensor([[1, wrong]]))
 
 
+@pytest.mark.parametrize("hidden_layers", [0, 2])
+def test_nfm_drops_its_pool_and_each_hidden_layer(hidden_layers: int) -> None:
+    """With a dropout of 1 nothing is left but the bias of the scores."""
+    net = randomise(NFM(NUM_ITEMS, channels=6, hidden_layers=hidden_layers, dropout=1.0)).train()
+    scores = net(items_of())[..., 1:]
+    torch.testing.assert_close(scores, net.output.bias.expand_as(scores))
+
+
+def test_nfm_s_embeddings_start_with_a_standard_deviation_of_one() -> None:
+    """A pair of two standard normal numbers is about 1 in size."""
+    assert NFM(500, channels=64).embedding.weight[1:].std().item() == pytest.approx(1, rel=0.05)
+
+
 # --- two baselines ---
 
 HISTORIES = ([1, 2, 3, 1, 2, 5, 4, 3], [2, 3, 2, 3, 4, 1, 1, 2], [5, 1, 6, 2, 4], [7])
