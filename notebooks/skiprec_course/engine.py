@@ -15,7 +15,7 @@ import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ class Trial:
         with self.of_the_answer(*arguments, **options):
             found = function(*given, **named)
         for before, after in zip([*arguments, *options.values()], [*given, *named.values()]):
-            if isinstance(before, Tensor | np.ndarray) and difference(after, before):
+            if (isinstance(before, Tensor | np.ndarray) or is_dataclass(before)) and difference(after, before):
                 self.fail("it changes the argument it was given", "work on a copy", *arguments, **options)
         return found
 
