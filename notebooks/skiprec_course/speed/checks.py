@@ -29,15 +29,16 @@ TIME = 6
 def _encode_kept(trial: Trial) -> None:
     _leaves_the_embedding_alone(trial, _items(trial, 7), _mixed(trial, 7))
     one_for_all = torch.tensor([0.0, 1.0, 0.0]).repeat(7, 1)
-    some = (1 - _mixed(trial, 7, 1), _mixed(trial, 7), one_for_all, torch.ones(7, 3), torch.zeros(7, 3), _mixed(trial, 1))
-    for gates in (*some, _mixed(trial, 75)):
+    all_or_none = (torch.ones(7, 3), torch.zeros(7, 3))
+    some = (1 - _mixed(trial, 7, 1), _mixed(trial, 7), one_for_all, *all_or_none, _mixed(trial, 1), _mixed(trial, 75))
+    for gates in some:
         items, net = _items(trial, len(gates)), _net(gates.shape[1])
         hidden = trial.call(trial.answer, net, items, gates)
         no_gradient = isinstance(hidden, Tensor) and not hidden.requires_grad
         trial.require(not no_gradient, "the result has no gradient", "", items, gates)
         trial.same_results(_through(net, gates), items)
         _runs_who_keeps(trial, net, items, gates)
-    for gates in (*some, _mixed(trial, 75)):
+    for gates in some:
         for kind in (_net, _attention):
             trial.same_results(_through(kind(gates.shape[1]), gates), _items(trial, len(gates)), gradients=True)
 
