@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_course.comparing import describe
-from skiprec_course.engine import Check, Outcome, Trial, standing_in
+from skiprec_course.engine import Check, Trial, standing_in
 from skiprec_course.mistakes import Mistake, onto
+from skiprec_course.parameters import is_tensor
 from skiprec_course.questions import honours_the_generator
 from skiprec_lite.backbones import Backbone, item_embedding
 from skiprec_lite.blocks import ResidualBlock
@@ -50,7 +51,7 @@ def go_on(answer: Any, *checks: Check) -> Any:
     """
     try:
         with _seconds(5):
-            passed = all(check.verdict(answer).outcome is Outcome.PASSED for check in checks)
+            passed = all(check.passes(answer) for check in checks)
     except (KeyboardInterrupt, TimeoutError):
         passed = False
     return answer if passed else standing_in(checks[0].reference)
@@ -137,7 +138,7 @@ class BareModel(_Bare):
 # --- the package's parts in the form that the assignment asks for ---
 
 
-def _made(kind: type, **parts: Any) -> Any:
+def _made(kind: Any, **parts: Any) -> Any:
     """An object of the package's kind that holds these parts, and shares them."""
     made = kind.__new__(kind)
     nn.Module.__init__(made)
@@ -224,7 +225,7 @@ def at_the_same_rate(gates: Tensor, generator: torch.Generator | None = None) ->
     with torch.random.fork_rng(devices=[], enabled=generator is not None):
         if generator is not None:
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-        return random_gates(*gates.shape, float(gates.mean())).to(gates.dtype)
+        return random_gates(len(gates), gates.shape[1], float(gates.mean())).to(gates.dtype)
 
 
 @onto(per_row)
@@ -760,10 +761,7 @@ def _at_the_same_rate(trial: Trial) -> None:
     for rows, blocks, rate in ((4, 3, 0.5), (1, 6, 0.3), (5, 5, 0.8)):
         learned = (trial.normal(rows, blocks).sigmoid() < rate).float()
         found = trial.call(trial.answer, learned)
-        problem = f"found {type(found).__name__}, expected a tensor"
-        trial.require(type(found) is Tensor, problem, "is a return missing?" if found is None else "", learned)
-        trial.require(found.shape == learned.shape, f"found shape {tuple(found.shape)}, expected {(rows, blocks)}",
-                      "there is a gate for each row and block", learned)  # fmt: skip
+        is_tensor(trial, found, learned.shape, "there is a gate for each row and block", learned)
         trial.require(found.dtype == learned.dtype, f"found {found.dtype}, expected {learned.dtype}",
                       "the encoder multiplies with them: give them the type of the gates", learned)  # fmt: skip
         trial.require(((found == 0) | (found == 1)).all(), "there are gates that are neither 0 nor 1",
@@ -773,10 +771,11 @@ def _at_the_same_rate(trial: Trial) -> None:
     learned[:100], learned[100:200, :4], learned[200:300, 0] = 1, 1, 1
     found = trial.call(trial.answer, learned)
     rate, kept = float(learned.mean()), float(found.mean())
-    cause = "this is a fixed rate of 1/2: take the mean of the given gates" if abs(kept - 0.5) < 0.04 else ""
-    cause = (
-        "the comparison is the wrong way round: these are the skipped ones" if abs(kept + rate - 1) < 0.04 else cause
-    )
+    causes = {
+        0.5: "this is a fixed rate of 1/2: take the mean of the given gates",
+        1 - rate: "the comparison is the wrong way round: these are the skipped ones",
+    }
+    cause = next((says for wrong, says in causes.items() if abs(kept - wrong) < 0.04), "")
     trial.require(abs(kept - rate) < 0.04, f"{kept:.2f} of the random gates are 1, of the given {rate:.2f}",
                   cause, learned)  # fmt: skip
     trial.require(found.unique(dim=0).shape[0] > 100, "many rows are alike", "each row draws for itself", learned)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,7 +65,8 @@ check_log_probability = Check(
 
 def _self_critical(trial: Trial) -> None:
     batch, learns = some_windows(trial, (8, 3, 1, 8, 5) * 4), lambda f: lambda *a, **o: _learns(trial, f, *a, **o)
-    for options in ({"k": 4, "miss": 2.0}, {}):
+    asked: tuple[dict[str, Any], ...] = ({"k": 4, "miss": 2.0}, {})
+    for options in asked:
         trial.same_results(learns, a_skiprec(SkipRec, trial.seed), batch, 0.7, **options)
     alike = a_skiprec(SkipRec, trial.seed)
     with torch.no_grad():
@@ -203,9 +205,10 @@ def _sasrec(trial: Trial) -> None:
     trial.same_results(lambda of: _random_sasrec(trial, of).score, trial.normal(2, 3, 4, dtype=torch.float64))
     items = trial.histories(NUM_ITEMS, [7, 3, 1, 5], 7)
     for gates in (None, trial.integers(0, 1, 4, 2).double()):
-        for more in ({}, {"heads": 1, "max_length": 9}):
-            scores = lambda of, gates=gates, more=more: _Scores(_random_sasrec(trial, of, **more), gates)
-            trial.same_results(lambda of, scores=scores: _AtReal(scores(of), items > 0), items, gradients=True)
+        for heads, max_length in ((2, 6), (1, 9)):
+            make = partial(_random_sasrec, trial, heads=heads, max_length=max_length)
+            hidden = lambda of, make=make, gates=gates: _AtReal(_Scores(make(of), gates), items > 0)
+            trial.same_results(hidden, items, gradients=True)
     _drops_out(trial, lambda p: _Scores(trial.answer(NUM_ITEMS, channels=4, dropout=p)), items)
 
 

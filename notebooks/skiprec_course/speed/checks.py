@@ -202,7 +202,8 @@ class _Scorer(nn.Module):
 
 
 def _stopwatch(trial: Trial) -> None:
-    for options in ({}, {"repeats": 1}, {"repeats": 5}):
+    asked: tuple[dict[str, Any], ...] = ({}, {"repeats": 1}, {"repeats": 5})
+    for options in asked:
         items = trial.histories(NUM_ITEMS, [TIME, 2], TIME)
         unit = int(trial.integers(2, 20))
         trial.same_results(partial(partial, _timed, unit), items, **options)
