@@ -54,7 +54,9 @@ def go_on(answer: Any, *checks: Check) -> Any:
             passed = all(check.passes(answer) for check in checks)
     except (KeyboardInterrupt, TimeoutError):
         passed = False
-    return answer if passed else standing_in(checks[0].reference)
+    if passed:
+        return answer
+    return standing_in(checks[0].reference) if checks[0].course else checks[0].reference
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -64,7 +65,8 @@ check_log_probability = Check(
 
 
 def _self_critical(trial: Trial) -> None:
-    batch, learns = some_windows(trial, (8, 3, 1, 8, 5) * 4), lambda f: lambda *a, **o: _learns(trial, f, *a, **o)
+    batch = replace(some_windows(trial, (8, 3, 1, 8, 5) * 4), seen=())
+    learns = lambda f: partial(_learns, trial, f)
     asked: tuple[dict[str, Any], ...] = ({"k": 4, "miss": 2.0}, {})
     for options in asked:
         trial.same_results(learns, a_skiprec(SkipRec, trial.seed), batch, 0.7, **options)
