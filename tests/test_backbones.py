@@ -340,6 +340,11 @@ def test_gates_pass_sasrec_s_blocks_by() -> None:
     torch.testing.assert_close(net.encode(items, gates), hidden, rtol=0, atol=1e-12)
 
 
+def test_sasrec_says_what_it_was_made_with() -> None:
+    sizes = {"num_items": 9, "channels": 4, "num_blocks": 3, "heads": 2, "max_length": 6, "dropout": 0.2}
+    assert SASRec(**sizes).sizes == sizes
+
+
 def test_every_parameter_of_sasrec_has_a_gradient_and_padding_none() -> None:
     net, items = random_sasrec(), items_of()
     real = items > 0
