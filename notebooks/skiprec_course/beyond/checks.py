@@ -142,7 +142,7 @@ def _attention_block(trial: Trial) -> None:
             return _AtReal(_random(trial, of(*given), AttentionBlock(*given)), mask, *([] if mask is None else [mask]))
 
         trial.same_results(make, trial.normal(3, time, channels).double(), gradients=True)
-    _drops_out(trial, lambda p: trial.answer(6, 2, dropout=p), trial.normal(2, 5, 6))
+    _drops_out(trial, lambda of, p: of(6, 2, dropout=p), trial.normal(2, 5, 6))
 
 
 def _random(trial: Trial, module: nn.Module, like: nn.Module) -> Any:
@@ -154,11 +154,16 @@ def _random(trial: Trial, module: nn.Module, like: nn.Module) -> Any:
     return module
 
 
-def _drops_out(trial: Trial, build: Callable[[float], nn.Module], *inputs: Tensor) -> None:
-    """In training mode two calls differ if dropout is above 0; in eval mode, or at 0, they do not."""
+def _drops_out(trial: Trial, build: Callable[[Any, float], nn.Module], *inputs: Tensor) -> None:
+    """In training mode two calls differ if dropout is above 0; in eval mode, or at 0, they do not.
+
+    Strict: the same numbers are dropped at the same places.
+    """
+    if trial.strict:
+        trial.same_results(lambda of: build(of, 0.5).train(), *inputs)
     for p, training, differs in ((0.5, True, True), (0.5, False, False), (0.0, True, False)):
         with trial.of_the_answer(dropout=p):
-            module = build(p).train(training)
+            module = build(trial.answer, p).train(training)
             first, second = module(*inputs), module(*inputs)
         mode = "training" if training else "eval"
         alike = torch.equal(first, second)
@@ -211,7 +216,7 @@ def _sasrec(trial: Trial) -> None:
             make = partial(_random_sasrec, trial, heads=heads, max_length=max_length)
             hidden = lambda of, make=make, gates=gates: _AtReal(_Scores(make(of), gates), items > 0)
             trial.same_results(hidden, items, gradients=True)
-    _drops_out(trial, lambda p: _Scores(trial.answer(NUM_ITEMS, channels=4, dropout=p)), items)
+    _drops_out(trial, lambda of, p: _Scores(of(NUM_ITEMS, channels=4, dropout=p)), items)
 
 
 def _layout(model: Any) -> dict[str, Any]:
