@@ -1,11 +1,15 @@
 """Each row of a lesson's table of mistakes: the check fails what it makes, and says so in the row's own words."""
 
+from pathlib import Path
+
 import pytest
 
 from skiprec_course.checks import CHECKS, Outcome
 from skiprec_course.mistakes import Mistake, with_mistake
+from skiprec_course.teachers import common_mistakes
 from skiprec_lite.gumbel import gumbel_max
 
+COMMON = Path(__file__).resolve().parent.parent / "notebooks" / "assignments" / "common_mistakes.md"
 pytestmark = pytest.mark.usefixtures("untyped")
 
 
@@ -33,3 +37,9 @@ def test_an_edit_whose_text_is_not_there_or_not_once_is_an_error() -> None:
     for old in ("no such text", "logits"):
         with pytest.raises(ValueError, match=r"occurs \d+ times"):
             with_mistake(gumbel_max, Mistake("", old, "x"))
+
+
+def test_the_teachers_table_is_made_from_the_rows() -> None:
+    table = COMMON.read_text(encoding="utf-8")
+    assert table == common_mistakes()
+    assert "this is the noise upside down" in table
