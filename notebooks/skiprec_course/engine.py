@@ -370,8 +370,8 @@ class Check:
             return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected the class {self.name} itself.")
         if strict and (problem := other_signature(answer, self.reference)):
             return Verdict(Outcome.FAILED, problem)
-        with _from_the_seed(seed):
-            stopped = self._tried(answer, seed, strict=strict)
+        with from_the_seed(seed):
+            stopped = self.tried(answer, seed, strict=strict)
             if not stopped.found:
                 return Verdict(stopped.outcome)
             cause = _cause(self, seed, stopped.found) or stopped.cause()
@@ -382,10 +382,10 @@ class Check:
         """Whether an answer passes: as quick as a right answer's verdict, since no cause is looked for."""
         if not callable(answer) or inspect.isclass(self.reference) > inspect.isclass(answer):
             return False
-        with _from_the_seed(seed):
-            return self._tried(answer, seed).outcome is Outcome.PASSED
+        with from_the_seed(seed):
+            return self.tried(answer, seed).outcome is Outcome.PASSED
 
-    def _tried(self, answer: Any, seed: int, *, strict: bool = False) -> _Stopped:
+    def tried(self, answer: Any, seed: int, *, strict: bool = False) -> _Stopped:
         """Where a trial of the answer ends; one that comes to the end of the body has passed."""
         try:
             self.body(Trial(answer, self.reference, _twins(self), seed, strict=strict))
@@ -470,8 +470,8 @@ def _cause(check: Check, seed: int, found: str) -> str:
     told, left = _TOLD.setdefault((check.part, check.body, seed), ({}, list(_twins(check))))
     while found not in told and left:
         says, twin = left[0]
-        with _from_the_seed(seed):
-            told.setdefault(check._tried(twin, seed).found, says)
+        with from_the_seed(seed):
+            told.setdefault(check.tried(twin, seed).found, says)
         left.pop(0)
     return told.get(found, "")
 
@@ -492,7 +492,7 @@ def other_signature(answer: Any, reference: Any) -> str:
 
 
 @contextlib.contextmanager
-def _from_the_seed(seed: int) -> Iterator[None]:
+def from_the_seed(seed: int) -> Iterator[None]:
     """Whatever is drawn from the global random numbers follows from the seed; they, and all else, stay as they were."""
     numbers, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     with (
