@@ -26,19 +26,6 @@ def adaptive_output(hidden_before, hidden_after, gates):
     return out.transpose(0, 2)
 """,
 ]
-OUTPUT_SWAPPED = """
-def adaptive_output(hidden_before, hidden_after, gates):
-    g = gates[:, None, None]
-    return g * hidden_before + (1 - g) * hidden_after
-"""
-OUTPUT_ZEROS = """
-def adaptive_output(hidden_before, hidden_after, gates):
-    return hidden_after * gates[:, None, None]
-"""
-OUTPUT_ADDED = """
-def adaptive_output(hidden_before, hidden_after, gates):
-    return hidden_before + hidden_after * gates[:, None, None]
-"""
 OUTPUT_WHERE = """
 def adaptive_output(hidden_before, hidden_after, gates):
     return torch.where(gates[:, None, None] == 1, hidden_after, hidden_before)
@@ -48,11 +35,6 @@ def adaptive_output(hidden_before, hidden_after, gates):
     out = hidden_before.clone()
     out[gates > 0.5] = hidden_after[gates > 0.5]
     return out
-"""
-OUTPUT_DETACHED = """
-def adaptive_output(hidden_before, hidden_after, gates):
-    g = gates.detach()[:, None, None]
-    return g * hidden_after + (1 - g) * hidden_before
 """
 OUTPUT_IN_PLACE = """
 def adaptive_output(hidden_before, hidden_after, gates):
@@ -91,30 +73,6 @@ def gated_encode(backbone, items, gates):
     return walk(backbone.embed(items), len(backbone.blocks))
 """,
 ]
-ENCODE_NO_MASK = """
-def gated_encode(backbone, items, gates):
-    hidden = backbone.embed(items)
-    for index, block in enumerate(backbone.blocks):
-        hidden = adaptive_output(hidden, block(hidden), gates[:, index])
-    return hidden
-"""
-ENCODE_FULL_NETWORK = """
-def gated_encode(backbone, items, gates):
-    mask = items > 0
-    full = hidden = backbone.embed(items)
-    for index, block in enumerate(backbone.blocks):
-        full = block(full, mask)
-        hidden = adaptive_output(hidden, full, gates[:, index])
-    return hidden
-"""
-ENCODE_EMBEDDING = """
-def gated_encode(backbone, items, gates):
-    mask, embedded = items > 0, backbone.embed(items)
-    hidden = embedded
-    for index, block in enumerate(backbone.blocks):
-        hidden = adaptive_output(embedded, block(hidden, mask), gates[:, index])
-    return hidden
-"""
 ENCODE_GATE_ROWS = """
 def gated_encode(backbone, items, gates):
     hidden, mask = backbone.embed(items), items > 0
@@ -131,20 +89,6 @@ def gated_encode(backbone, items, gates):
             out = hidden.clone()
             out[keep] = block(hidden[keep], mask[keep])
             hidden = out
-    return hidden
-"""
-ENCODE_ZEROS = """
-def gated_encode(backbone, items, gates):
-    hidden, mask = backbone.embed(items), items > 0
-    for index, block in enumerate(backbone.blocks):
-        hidden = block(hidden, mask) * gates[:, index, None, None]
-    return hidden
-"""
-ENCODE_GATES_DETACHED = """
-def gated_encode(backbone, items, gates):
-    hidden, mask = backbone.embed(items), items > 0
-    for index, block in enumerate(backbone.blocks):
-        hidden = adaptive_output(hidden, block(hidden, mask), gates[:, index].detach())
     return hidden
 """
 ENCODE_BY_THE_PACKAGE = """
@@ -240,29 +184,13 @@ def masked_mean(hidden, mask):
     return torch.where(count > 0, total / count.clamp(min=1), 0.0).to(hidden.dtype)
 """,
 ]
-MEAN_OF_ALL = """
-def masked_mean(hidden, mask):
-    return hidden.mean(dim=1)
-"""
 MEAN_MASKED_BY_ALL = """
 def masked_mean(hidden, mask):
     return (hidden * mask.unsqueeze(-1)).mean(dim=1)
 """
-MEAN_OF_THE_BATCH = """
-def masked_mean(hidden, mask):
-    return (hidden * mask[..., None]).sum(dim=1) / mask.sum().clamp_min(1)
-"""
-MEAN_SUM = """
-def masked_mean(hidden, mask):
-    return (hidden * mask[..., None]).sum(dim=1)
-"""
 MEAN_NAN = """
 def masked_mean(hidden, mask):
     return (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-"""
-MEAN_PLUS_ONE = """
-def masked_mean(hidden, mask):
-    return (hidden * mask[..., None]).sum(dim=1) / (mask.sum(dim=1, keepdim=True) + 1)
 """
 MEAN_FLAT = """
 def masked_mean(hidden, mask):
@@ -308,30 +236,6 @@ def policy_logits(policy, items, cut):
     return torch.stack(rows)
 """,
 ]
-LOGITS_PLAIN_MEAN = """
-def policy_logits(policy, items, cut):
-    read = visible(items, cut)
-    hidden = policy.embedding(read)
-    for block in policy.blocks:
-        hidden = block(hidden, read > 0)
-    return policy.output(hidden.mean(dim=1)).unflatten(-1, (-1, 2))
-"""
-LOGITS_LAST = """
-def policy_logits(policy, items, cut):
-    read = visible(items, cut)
-    hidden = policy.embedding(read)
-    for block in policy.blocks:
-        hidden = block(hidden, read > 0)
-    return policy.output(hidden[:, -1]).unflatten(-1, (-1, 2))
-"""
-LOGITS_NO_MASK = """
-def policy_logits(policy, items, cut):
-    read = visible(items, cut)
-    hidden = policy.embedding(read)
-    for block in policy.blocks:
-        hidden = block(hidden)
-    return policy.output(masked_mean(hidden, read > 0)).unflatten(-1, (-1, 2))
-"""
 LOGITS_NO_CUT = """
 def policy_logits(policy, items, cut):
     hidden, mask = policy.embedding(items), items > 0
@@ -355,14 +259,6 @@ def policy_logits(policy, items, cut):
         hidden = block(hidden, mask)
     out = policy.output(masked_mean(hidden, mask))
     return out.view(len(items), 2, -1).transpose(1, 2)
-"""
-LOGITS_SOFTMAX = """
-def policy_logits(policy, items, cut):
-    read = visible(items, cut)
-    hidden, mask = policy.embedding(read), read > 0
-    for block in policy.blocks:
-        hidden = block(hidden, mask)
-    return policy.output(masked_mean(hidden, mask)).unflatten(-1, (-1, 2)).softmax(dim=-1)
 """
 LOGITS_BY_THE_PACKAGE = """
 def policy_logits(policy, items, cut):
@@ -589,19 +485,6 @@ def accuracy_under(model, cases, gates):
     return torch.tensor(rows)
 """,
 ]
-ACCURACY_BY_TIME = """
-def accuracy_under(model, cases, gates):
-    with torch.no_grad():
-        best = model.backbone.score(gated_encode(model.backbone, cases.items, gates)).argmax(dim=-1)
-    return (best == cases.targets).float().mean(dim=1)
-"""
-ACCURACY_ONE_NUMBER = """
-def accuracy_under(model, cases, gates):
-    with torch.no_grad():
-        best = model.backbone.score(gated_encode(model.backbone, cases.items, gates)).argmax(dim=-1)
-    where = cases.scored()
-    return (best[where] == cases.targets[where]).float().mean()
-"""
 ACCURACY_OWN_GATES = """
 def accuracy_under(model, cases, gates):
     with torch.no_grad():
@@ -616,12 +499,6 @@ def accuracy_under(model, cases, gates):
     with torch.no_grad():
         best = model.backbone.score(gated_encode(model.backbone, cases.items, gates)).argmax(dim=-1)
     return (best[:, -1] == cases.targets[:, -1]).float()
-"""
-ACCURACY_REAL_ITEMS = """
-def accuracy_under(model, cases, gates):
-    with torch.no_grad():
-        best = model.backbone.score(gated_encode(model.backbone, cases.items, gates)).argmax(dim=-1)
-    return (best == cases.targets).sum(dim=1) / (cases.items > 0).sum(dim=1)
 """
 ACCURACY_SOFT = """
 def accuracy_under(model, cases, gates):
@@ -664,21 +541,6 @@ def paired(learned, random):
     d = learned - random
     return d.mean().item(), (d.std() / d.numel() ** 0.5).item()
 """
-PAIRED_NOT = """
-def paired(learned, random):
-    r = random.mean(dim=0)
-    return (learned.mean() - r.mean()).item(), ((learned.var() + r.var()) / len(learned)).sqrt().item()
-"""
-PAIRED_STD = """
-def paired(learned, random):
-    d = learned - random.mean(dim=0)
-    return d.mean().item(), d.std().item()
-"""
-PAIRED_SIGN = """
-def paired(learned, random):
-    d = random.mean(dim=0) - learned
-    return d.mean().item(), (d.std() / len(d) ** 0.5).item()
-"""
 PAIRED_POPULATION = """
 def paired(learned, random):
     d = (learned - random.mean(dim=0)).numpy()
@@ -701,18 +563,13 @@ def paired(learned, random):
 
 ANSWERS_A3: dict[str, list[Answer]] = {
     "adaptive_output": [
-        *map(right, OUTPUT_RIGHT),
-        wrong(OUTPUT_SWAPPED, "swapped"), wrong(OUTPUT_ZEROS, "not zeros"), wrong(OUTPUT_ADDED, "in either case"),
-        wrong(OUTPUT_WHERE, "only chooses"), wrong(OUTPUT_BY_INDEX, "only chooses"),
-        wrong(OUTPUT_DETACHED, "detached"), wrong(OUTPUT_IN_PLACE, "changes the argument"),
-        wrong(OUTPUT_NO_RETURN, "return missing"), raises(OUTPUT_LAST_AXIS, "size"),
+        *map(right, OUTPUT_RIGHT), wrong(OUTPUT_WHERE, "only chooses"), wrong(OUTPUT_BY_INDEX, "only chooses"),
+        wrong(OUTPUT_IN_PLACE, "changes the argument"), wrong(OUTPUT_NO_RETURN, "return missing"),
+        raises(OUTPUT_LAST_AXIS, "size"),
     ],
     "gated_encode": [
-        *map(right, ENCODE_RIGHT),
-        wrong(ENCODE_NO_MASK, "without a mask"), wrong(ENCODE_FULL_NETWORK, "full network"),
-        wrong(ENCODE_EMBEDDING, "hands on the embedding"), wrong(ENCODE_GATE_ROWS, "each row has its own"),
-        wrong(ENCODE_ZEROS, "hands on zeros"), wrong(ENCODE_SKIPS, "also one that is 0"),
-        wrong(ENCODE_GATES_DETACHED, "needs its gradient"), wrong(ENCODE_SCORES, "shape"),
+        *map(right, ENCODE_RIGHT), wrong(ENCODE_GATE_ROWS, "each row has its own"),
+        wrong(ENCODE_SKIPS, "also one that is 0"), wrong(ENCODE_SCORES, "shape"),
         raises(ENCODE_BY_THE_PACKAGE, "encode"),
     ],
     "visible": [
@@ -722,37 +579,20 @@ ANSWERS_A3: dict[str, list[Answer]] = {
         wrong(VISIBLE_OTHER_SIDE, "hide what may be read"), raises(VISIBLE_NO_NONE, "NoneType"),
     ],
     "masked_mean": [
-        *map(right, MEAN_RIGHT),
-        wrong(MEAN_OF_ALL, "in the sum and in the count"), wrong(MEAN_MASKED_BY_ALL, "padding counts in the mean"),
-        wrong(MEAN_OF_THE_BATCH, "count of its own"), wrong(MEAN_SUM, "sum over the real positions"),
-        wrong(MEAN_NAN, "NaN"), wrong(MEAN_PLUS_ONE, "1 is added"), wrong(MEAN_FLAT, "shape"),
-        raises(MEAN_BROADCAST, "size"),
+        *map(right, MEAN_RIGHT), wrong(MEAN_MASKED_BY_ALL, "padding counts in the mean"), wrong(MEAN_NAN, "NaN"),
+        wrong(MEAN_FLAT, "shape"), raises(MEAN_BROADCAST, "size"),
     ],
     "policy_logits": [
-        *map(right, LOGITS_RIGHT),
-        wrong(LOGITS_PLAIN_MEAN, "all positions"), wrong(LOGITS_LAST, "last position"),
-        wrong(LOGITS_NO_MASK, "without a mask"), wrong(LOGITS_NO_CUT, "reads what comes after it"),
+        *map(right, LOGITS_RIGHT), wrong(LOGITS_NO_CUT, "reads what comes after it"),
         wrong(LOGITS_OLD_MASK, "mask what is read"), wrong(LOGITS_OTHER_LAYOUT, "side by side"),
-        wrong(LOGITS_SOFTMAX, "probabilities"), wrong(LOGITS_FLAT, "shape"),
-        raises(LOGITS_BY_THE_PACKAGE, "yours to write"),
+        wrong(LOGITS_FLAT, "shape"), raises(LOGITS_BY_THE_PACKAGE, "yours to write"),
     ],
     "joint_loss": [
-        *map(right, LOSS_RIGHT),
-        wrong(loss_with(SAMPLED, GREEDY), "greedy"),
-        wrong(loss_with("hard=True", "hard=False"), "soft gates"),
-        wrong(loss_with("[..., 0]", "[..., 1]"), "column 0"),
-        wrong(loss_with("softmax(logits,", "softmax(logits.sigmoid(),"), "sigmoid comes before the noise"),
-        wrong(loss_with("softmax(logits,", "softmax(logits.softmax(-1),"), "softmax comes before the noise"),
+        *map(right, LOSS_RIGHT), wrong(loss_with(SAMPLED, GREEDY), "greedy"),
+        wrong(loss_with("softmax(logits,", "softmax(logits.sigmoid(),"), "comes before the noise"),
         wrong(loss_with("model.tau", "10.0"), "use model.tau"),
-        wrong(loss_with(", batch.cut", ", None"), "after the cut"),
-        wrong(loss_with("batch.items, gates)", "batch.items, gates.detach())"), "recommendation loss"),
-        wrong(loss_with("cost * gates", "cost * gates.detach()"), "cost does not reach the policy"),
-        wrong(loss_with("gates.mean()", "gates.sum(dim=1).mean()"), "counts kept blocks"),
-        wrong(loss_with("cost * gates.mean()", "cost * (1 - gates.mean())"), "on the skipped blocks"),
-        wrong(loss_with(" + cost * gates.mean()", ""), "cost is missing"),
         wrong(loss_with("scored()", "items > 0", "batch.items > 0", "(batch.items > 0)"), "without a target"),
         wrong(loss_with("return F", "return float(F", "gates.mean()", "gates.mean())"), ".item()"),
-        wrong(loss_with("batch.targets[where])", "batch.targets[where], reduction='none')"), "single number"),
         raises(loss_with("scores = model.backbone.score(gated_encode(model.backbone, batch.items, gates)[where])",
                          "scores = model.score_at(batch.items, where, batch.cut, gates)"), "score_at"),
     ],
@@ -772,17 +612,13 @@ ANSWERS_A3: dict[str, list[Answer]] = {
         wrong(RATE_UNIFORM, "not a rate"), wrong(RATE_NO_GENERATOR, "generator"), wrong(RATE_NUMPY, "tensor"),
     ],
     "accuracy_under": [
-        *map(right, ACCURACY_RIGHT),
-        wrong(ACCURACY_BY_TIME, "not scored count as wrong"), wrong(ACCURACY_ONE_NUMBER, "each row needs its own"),
-        wrong(ACCURACY_OWN_GATES, "given gates are not used"), wrong(ACCURACY_LAST, "last position counts"),
-        wrong(ACCURACY_REAL_ITEMS, "only scored positions"), wrong(ACCURACY_SOFT, "gradient"),
-        wrong(ACCURACY_LIST, "list"), raises(ACCURACY_SCORES_GATES, "score_at"),
+        *map(right, ACCURACY_RIGHT), wrong(ACCURACY_OWN_GATES, "given gates are not used"),
+        wrong(ACCURACY_LAST, "last position counts"), wrong(ACCURACY_SOFT, "gradient"), wrong(ACCURACY_LIST, "list"),
+        raises(ACCURACY_SCORES_GATES, "score_at"),
     ],
     "paired": [
-        *map(right, PAIRED_RIGHT),
-        wrong(PAIRED_DRAWS_AS_USERS, "users are the unit"), wrong(PAIRED_NOT, "unpaired"),
-        wrong(PAIRED_STD, "smaller by √n"), wrong(PAIRED_SIGN, "sign"), wrong(PAIRED_POPULATION, "n - 1"),
-        wrong(PAIRED_FIRST_DRAW, "first draw counts"), wrong(PAIRED_MEAN_ONLY, "two numbers"),
-        raises(PAIRED_WRONG_AXIS, "size"),
+        *map(right, PAIRED_RIGHT), wrong(PAIRED_DRAWS_AS_USERS, "users are the unit"),
+        wrong(PAIRED_POPULATION, "n - 1"), wrong(PAIRED_FIRST_DRAW, "first draw counts"),
+        wrong(PAIRED_MEAN_ONLY, "two numbers"), raises(PAIRED_WRONG_AXIS, "size"),
     ],
 }  # fmt: skip

@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from skiprec_lite.backbones import NextItemModel, item_embedding
-from skiprec_lite.synthetic import KnownDepth
 
 # --- NFM ---
 
@@ -98,85 +97,18 @@ def pooling(pool):
     return Pooling
 
 
-not_divided = pooling(lambda e, n: (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / 2)
-twice_the_mean = pooling(lambda e, n: 2 * (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / (n * (n - 1)).clamp(min=1))
 divided_by_n = pooling(lambda e, n: (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / n.clamp(min=1))
-divided_by_n_squared = pooling(lambda e, n: (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / (n * n).clamp(min=1))
-squares_swapped = pooling(lambda e, n: ((e**2).cumsum(1) - e.cumsum(1) ** 2) / (n * (n - 1)).clamp(min=1))
 squares_kept = pooling(lambda e, n: e.cumsum(1) ** 2 / (n * (n - 1)).clamp(min=1))
-by_zero = pooling(lambda e, n: (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / (n * (n - 1)))
-a_mean = pooling(lambda e, n: e.cumsum(1) / n.clamp(min=1))
-along_channels = pooling(lambda e, n: (e.cumsum(2) ** 2 - (e**2).cumsum(2)) / (n * (n - 1)).clamp(min=1))
 whole_row = pooling(
     lambda e, n: ((e.sum(1, True) ** 2 - (e**2).sum(1, True)) / (n[:, -1:] * (n[:, -1:] - 1)).clamp(min=1)).expand_as(e)
 )
-n_of_the_row = pooling(lambda e, n: (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / (n[:, -1:] * (n[:, -1:] - 1)).clamp(min=1))
 neighbours = pooling(lambda e, n: F.pad(e[:, 1:] * e[:, :-1], (0, 0, 1, 0)).cumsum(1) / (n - 1).clamp(min=1))
 whole_row_pooled = pooling(lambda e, n: (e.sum(1) ** 2 - (e**2).sum(1)) / (n[:, -1] * (n[:, -1] - 1)).clamp(min=1))
-
-
-class CountsPadding(Layers):
-    def pool(self, e, items):
-        n = torch.arange(1, items.shape[1] + 1).view(1, -1, 1)
-        return (e.cumsum(1) ** 2 - (e**2).cumsum(1)) / (n * (n - 1)).clamp(min=1)
-
-
-class EmbedsPadding(OneStepAfterAnother):
-    def __init__(self, num_items, *, channels=64, hidden_layers=1, dropout=0.0):
-        super().__init__(num_items, channels=channels, hidden_layers=hidden_layers, dropout=dropout)
-        self.embedding = nn.Embedding(num_items + 1, channels)
-
-
-class SmallStart(OneStepAfterAnother):
-    def __init__(self, num_items, *, channels=64, hidden_layers=1, dropout=0.0):
-        super().__init__(num_items, channels=channels, hidden_layers=hidden_layers, dropout=dropout)
-        self.embedding = item_embedding(num_items, channels)
-
-
-class NoReLU(OneStepAfterAnother):
-    def forward(self, items):
-        hidden = self.dropout(self.pool(self.embedding(items), items))
-        for layer in self.hidden_layers:
-            hidden = self.dropout(layer(hidden))
-        return F.pad(self.output(hidden), (1, 0), value=-torch.inf)
-
-
-class PaddingIsScored(OneStepAfterAnother):
-    def forward(self, items):
-        return F.pad(super().forward(items)[..., 1:], (1, 0))
-
-
-class NoColumnForPadding(OneStepAfterAnother):
-    def forward(self, items):
-        return super().forward(items)[..., 1:]
-
-
-class NoDropout(OneStepAfterAnother):
-    def __init__(self, num_items, *, channels=64, hidden_layers=1, dropout=0.0):
-        super().__init__(num_items, channels=channels, hidden_layers=hidden_layers)
-
-
-class PlainList(OneStepAfterAnother):
-    def __init__(self, num_items, *, channels=64, hidden_layers=1, dropout=0.0):
-        super().__init__(num_items, channels=channels, hidden_layers=0, dropout=dropout)
-        del self.hidden_layers
-        self.hidden_layers = [nn.Linear(channels, channels) for _ in range(hidden_layers)]
-
-
-class AlwaysOneLayer(OneStepAfterAnother):
-    def __init__(self, num_items, *, channels=64, hidden_layers=1, dropout=0.0):
-        super().__init__(num_items, channels=channels, dropout=dropout)
 
 
 class LastPositionOnly(OneStepAfterAnother):
     def score_at(self, items, where, cut=None):
         return self(items)[:, -1]
-
-
-class RowsForItemsOnly(OneStepAfterAnother):
-    def __init__(self, num_items, *, channels=64, hidden_layers=1, dropout=0.0):
-        super().__init__(num_items, channels=channels, hidden_layers=hidden_layers, dropout=dropout)
-        self.embedding = nn.Embedding(num_items, channels, padding_idx=0)
 
 
 class NoPool(Layers):
@@ -231,27 +163,18 @@ def with_torch(rng, lags, rules, users_per_group, *, length, noise, shared_items
     return torch.stack(parts, dim=1).numpy()
 
 
-def drawing(
-    *, lag=lambda lag: lag, rule=lambda rules, g: rules[g], chance=lambda draw, noise: draw >= noise, first=1,
-    offset=lambda shared, g, size: 0 if shared else g * size,
-    shape=lambda rng, users, length: rng.random((users, length)),
-    start=lambda rng, size, users, length: rng.integers(size, size=(users, length)), late=False,
-):  # fmt: skip
+def drawing(*, rule=lambda rules, g: rules[g], start=lambda rng, *sizes: rng.integers(sizes[0], size=sizes[1:])):
     """The lesson's loop with parts that answers replace."""
 
     def draw_sequences(rng, lags, rules, users_per_group, *, length, noise, shared_items):
         groups, size = rules.shape
         sequences = np.empty((users_per_group, groups, length), dtype=np.int64)
-        for g, back in enumerate(lags):
+        for g, lag in enumerate(lags):
             rows = start(rng, size, users_per_group, length)
-            follow = chance(shape(rng, users_per_group, length), noise)
-            for t in range(lag(back) + 1, length):
-                ruled = rule(rules, g)[rows[:, t - 1 - lag(back)]]
-                rows[:, t] = ruled if late else np.where(follow[:, t], ruled, rows[:, t])
-            if late:
-                after = np.arange(length) > back
-                rows = np.where(follow | ~after, rows, rng.integers(size, size=rows.shape))
-            sequences[:, g] = rows + first + offset(shared_items, g, size)
+            follow = rng.random(rows.shape) >= noise
+            for t in range(lag + 1, length):
+                rows[:, t] = np.where(follow[:, t], rule(rules, g)[rows[:, t - 1 - lag]], rows[:, t])
+            sequences[:, g] = rows + 1 + (0 if shared_items else g * size)
         return sequences
 
     return draw_sequences
@@ -272,18 +195,6 @@ def never_the_rule(rng, lags, rules, users_per_group, *, length, noise, shared_i
     return sequences
 
 
-def groups_first(*given, **options):
-    return drawing()(*given, **options).transpose(1, 0, 2)
-
-
-def flat(*given, **options):
-    return drawing()(*given, **options).reshape(-1, options["length"])
-
-
-def floats(*given, **options):
-    return drawing()(*given, **options).astype(float)
-
-
 def tensors(*given, **options):
     return torch.from_numpy(drawing()(*given, **options))
 
@@ -292,153 +203,26 @@ def global_numbers(rng, *given, **options):
     return drawing()(np.random, *given, **options)
 
 
-def own_numbers(rng, *given, **options):
-    return drawing()(np.random.default_rng(0), *given, **options)
-
-
-def a_copied_rng(rng, *given, **options):
-    return drawing()(np.random.Generator(type(rng.bit_generator)(rng.bit_generator.seed_seq)), *given, **options)
-
-
 def changes_the_rules(rng, lags, rules, users_per_group, **options):
     sequences = drawing()(rng, lags, rules, users_per_group, **options)
     rules += 1
     return sequences
 
 
-def one_shape_for_all(rng, lags, rules, users_per_group, *, length, noise, shared_items):
-    rows = rng.integers(rules.shape[1], size=(users_per_group, length))
-    return drawing(start=lambda *_: rows)(
-        rng, lags, rules, users_per_group, length=length, noise=noise, shared_items=shared_items
-    )
-
-
-def users_alike(rng, size, users, length):
-    return np.repeat(rng.integers(size, size=(1, length)), users, axis=0)
-
-
-def never_item_0(rng, size, users, length):
-    return rng.integers(1, size, size=(users, length))
-
-
-def constant_start(rng, size, users, length):
-    return np.repeat(rng.integers(size, size=(users, 1)), length, axis=1)
-
-
 integers_of_old = drawing(start=lambda rng, size, users, length: rng.randint(size, size=(users, length)))
-
-
-# --- users_of_known_depth ---
-
-
-def with_keywords(
-    lags=(0, 6, 24), *, items_per_group=20, users_per_group=1000, length=50, noise=0.1, shared_items=False,
-    curriculum_epochs=0, test_users_per_group=None, seed=0,
-):  # fmt: skip
-    numbers = np.random.default_rng([seed, 7])
-    rules = np.empty((len(lags), items_per_group), dtype=np.int64)
-    for row in rules:
-        row[:] = np.arange(items_per_group)
-        numbers.shuffle(row)
-    return KnownDepth(
-        lags=tuple(lags), rules=rules, length=length, noise=noise, shared_items=shared_items,
-        users_per_group=users_per_group, seed=seed, curriculum_epochs=curriculum_epochs,
-        test_users_per_group=test_users_per_group,
-    )  # fmt: skip
-
-
-def building(rules, *, change=lambda values: values, make=np.random.default_rng):
-    """An answer with these rules(rng, groups, items)."""
-
-    def users_of_known_depth(
-        lags=(0, 6, 24), *, items_per_group=20, users_per_group=1000, length=50, noise=0.1, shared_items=False,
-        curriculum_epochs=0, test_users_per_group=None, seed=0,
-    ):  # fmt: skip
-        values = {
-            "lags": tuple(lags), "rules": rules(make(seed), len(lags), items_per_group), "length": length,
-            "noise": noise, "shared_items": shared_items, "users_per_group": users_per_group, "seed": seed,
-            "curriculum_epochs": curriculum_epochs, "test_users_per_group": test_users_per_group,
-        }  # fmt: skip
-        return KnownDepth(**change(values))
-
-    return users_of_known_depth
-
-
-def permutations(rng, groups, items):
-    return np.stack([rng.permutation(items) for _ in range(groups)])
-
-
-def by_argsort(rng, groups, items):
-    return rng.random((groups, items)).argsort(axis=1)
-
-
-def the_global_numbers(seed):
-    np.random.seed(seed)  # noqa: NPY002
-    return np.random
-
-
-def a_dict(*given, **options):
-    return vars(building(permutations)(*given, **options))
-
-
-def nothing(*given, **options):
-    building(permutations)(*given, **options)
-
-
-def fewer_keywords(lags=(0, 6, 24), *, items_per_group=20, seed=0):
-    return building(permutations)(lags, items_per_group=items_per_group, seed=seed)
 
 
 ANSWERS_DEPTH: dict[str, list[Answer]] = {
     "backbones.NFM": [
         right(ByPairs), right(OneStepAfterAnother), right(InASequential),
-        wrong(not_divided, "divide by their number"), wrong(twice_the_mean, "counts twice"),
-        wrong(divided_by_n, "divide by n:"), wrong(divided_by_n_squared, "n squared"),
-        wrong(squares_swapped, "changed places"), wrong(squares_kept, "not taken away"),
-        wrong(by_zero, "single item"), wrong(a_mean, "mean of the embeddings"), wrong(along_channels, "along time"),
-        wrong(whole_row, "whole row"), wrong(n_of_the_row, "whole row"), wrong(neighbours, "neighbours"),
-        wrong(CountsPadding, "counted in n"), wrong(EmbedsPadding, "embedded as a vector"),
-        wrong(SmallStart, "tiny"), wrong(NoReLU, "ReLU is missing"), wrong(PaddingIsScored, "column 0"),
-        wrong(NoColumnForPadding, "one for padding"), wrong(NoDropout, "nn.Dropout"),
-        wrong(PlainList, "nn.ModuleList"), wrong(AlwaysOneLayer, "linear layers"),
-        wrong(LastPositionOnly, "`where`"), wrong(RowsForItemsOnly, "num_items + 1"),
-        wrong(whole_row_pooled, "shape"), raises(NoPool, "pool"),
+        wrong(divided_by_n, "divide by n"), wrong(squares_kept, "not taken away"), wrong(neighbours, "neighbours"),
+        wrong(whole_row, "whole row"), wrong(whole_row_pooled, "shape"), wrong(LastPositionOnly, "where="),
+        raises(NoPool, "pool"),
     ],
     "synthetic.draw_sequences": [
         right(user_by_user), right(all_groups_at_once), right(with_torch),
-        wrong(drawing(lag=lambda lag: lag - 1), "one too short"),
-        wrong(drawing(lag=lambda lag: lag + 1), "one too long"),
-        wrong(drawing(rule=lambda rules, g: np.argsort(rules[g])), "backwards"),
-        wrong(drawing(rule=lambda rules, g: rules[0]), "first group's rule"),
-        wrong(drawing(rule=lambda rules, g: np.arange(rules.shape[1])), "item itself"),
-        wrong(drawing(first=0), "count from 1"),
-        wrong(drawing(offset=lambda shared, g, size: 0), "items of its own"),
-        wrong(drawing(offset=lambda shared, g, size: g * size), "all groups have the items"),
-        wrong(drawing(chance=lambda draw, noise: draw < noise), "random item, not of the rule's"),
-        wrong(drawing(chance=lambda draw, noise: draw >= 0), "no noise"), wrong(drawing(late=True), "really there"),
-        wrong(drawing(shape=lambda rng, users, length: rng.random((users, 1)).repeat(length, 1)), "whole users"),
-        wrong(drawing(shape=lambda rng, users, length: rng.random((1, length)).repeat(users, 0)), "once for all users"),
-        wrong(never_the_rule, "rule's too"), wrong(drawing(start=users_alike), "alike"),
-        wrong(drawing(start=never_item_0), "evenly"), wrong(drawing(start=constant_start), "a draw of its own"),
-        wrong(groups_first, "axes"), wrong(flat, "axes"), wrong(floats, "whole numbers"), wrong(tensors, "array"),
-        wrong(own_numbers, "`rng` is not used"), wrong(a_copied_rng, "move on"), wrong(changes_the_rules, "rules"),
+        wrong(drawing(rule=lambda rules, g: np.argsort(rules[g])), "backwards"), wrong(never_the_rule, "rule's too"),
+        wrong(tensors, "array"), wrong(changes_the_rules, "argument"),
         raises(global_numbers, "integers"), raises(integers_of_old, "randint"),
-    ],
-    "synthetic.users_of_known_depth": [
-        right(with_keywords), right(building(by_argsort)),
-        right(building(permutations, make=np.random.RandomState)),
-        wrong(building(lambda rng, groups, items: np.stack([rng.permutation(items)] * groups)), "of its own"),
-        wrong(building(lambda rng, groups, items: rng.integers(items, size=(groups, items))), "permutation"),
-        wrong(building(lambda rng, groups, items: permutations(rng, groups, items) + 1), "count from 0"),
-        wrong(building(lambda rng, groups, items: np.tile(np.arange(items), (groups, 1)) + 0), "permutation"),
-        wrong(building(lambda rng, groups, items: permutations(rng, groups, items).T), "One row for each group"),
-        wrong(building(lambda rng, groups, items: permutations(rng, groups, items) / 1.0), "whole numbers"),
-        wrong(building(permutations, make=lambda seed: np.random.default_rng(0)), "`seed` is not used"),
-        wrong(building(permutations, make=lambda seed: np.random.default_rng()), "same seed"),
-        wrong(building(permutations, make=the_global_numbers), "global"),
-        wrong(building(permutations, change=lambda v: v | {"noise": 0.1}), "noise"),
-        wrong(building(permutations, change=lambda v: v | {"curriculum_epochs": 0}), "curriculum_epochs"),
-        wrong(building(permutations, change=lambda v: v | {"length": v["length"] - 1}), "length"),
-        wrong(a_dict, "KnownDepth"), wrong(nothing, "return"), raises(fewer_keywords, "keyword"),
     ],
 }  # fmt: skip

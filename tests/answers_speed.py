@@ -63,102 +63,11 @@ def masked(backbone, items, gates):
     return hidden
 
 
-def run_all_then_put_back_some(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        hidden[rows] = block(hidden, mask)[rows]
-    return hidden
-
-
-def inverted(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = (gate == 0).nonzero().squeeze(1)
-        if len(rows):
-            hidden[rows] = block(hidden[rows], mask[rows])
-    return hidden
-
-
-def whole_mask(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        if len(rows):
-            hidden[rows] = block(hidden[rows], mask)
-    return hidden
-
-
-def first_rows_of_the_mask(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        if len(rows):
-            hidden[rows] = block(hidden[rows], mask[: len(rows)])
-    return hidden
-
-
-def no_mask(backbone, items, gates):
-    hidden = backbone.embed(items).clone()
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        if len(rows):
-            hidden[rows] = block(hidden[rows])
-    return hidden
-
-
-def never_put_back(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        if len(rows):
-            some = hidden[rows]  # a copy
-            some = block(some, mask[rows])
-    return hidden
-
-
 def kept_then_skipped(backbone, items, gates):
     hidden, mask = backbone.embed(items), items > 0
     for block, gate in zip(backbone.blocks, gates.T):
         keep = gate.bool()
         hidden = torch.cat([block(hidden[keep], mask[keep]), hidden[~keep]])
-    return hidden
-
-
-def only_those_who_keep(backbone, items, gates):
-    hidden, mask = backbone.embed(items), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        keep = gate.bool()
-        hidden, mask, gates = block(hidden[keep], mask[keep]), mask[keep], gates[keep]
-    return hidden
-
-
-def no_clone(backbone, items, gates):
-    hidden, mask = backbone.embed(items), items > 0
-    with torch.no_grad():
-        for block, gate in zip(backbone.blocks, gates.T):
-            rows = gate.nonzero().squeeze(1)
-            if len(rows):
-                hidden[rows] = block(hidden[rows], mask[rows])
-    return hidden
-
-
-def from_the_embedding(backbone, items, gates):
-    start, mask = backbone.embed(items), items > 0
-    hidden = start.clone()
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        if len(rows):
-            hidden[rows] = block(start[rows], mask[rows])
-    return hidden
-
-
-def added(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)
-        if len(rows):
-            hidden[rows] += block(hidden[rows], mask[rows])
     return hidden
 
 
@@ -170,20 +79,6 @@ def early_exit(backbone, items, gates):
         if still_in.any():
             hidden[still_in] = block(hidden[still_in], mask[still_in])
     return hidden
-
-
-def one_chunk(backbone, items, gates):
-    hidden, mask = backbone.embed(items).clone(), items > 0
-    for block, gate in zip(backbone.blocks, gates.T):
-        rows = gate.nonzero().squeeze(1)[:32]
-        if len(rows):
-            hidden[rows] = block(hidden[rows], mask[rows])
-    return hidden
-
-
-@torch.no_grad()
-def without_gradients(backbone, items, gates):
-    return with_bool_rows(backbone, items, gates)
 
 
 def all_blocks_at_the_end(backbone, items, gates):
@@ -267,61 +162,6 @@ def _measures(
     return inference_seconds
 
 
-no_warm_up = _measures(lambda repeats: repeats, statistics.median)
-first_counts = _measures(summary=statistics.median)
-mean = _measures(summary=lambda x: sum(x[1:]) / (len(x) - 1))
-fastest = _measures(summary=lambda x: min(x[1:]))
-total = _measures(summary=lambda x: sum(x[1:]))
-processor = _measures(clock=lambda: time.process_time())
-milliseconds = _measures(summary=lambda x: 1000 * statistics.median(x[1:]))
-one_round_less = _measures(lambda repeats: repeats)
-
-
-@torch.no_grad()
-def one_after_the_other(model, items, *, repeats=9):
-    where, result = last_position(items), {}
-    for name, scorer in (("full", model.backbone), ("skipped", model)):
-        seconds = []
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            scorer.score_at(items, where)
-            seconds.append(time.perf_counter() - start)
-        result[name] = statistics.median(seconds[1:])
-    return result
-
-
-def with_autograd(model, items, *, repeats=9):
-    with torch.enable_grad():
-        return _measures().__wrapped__(model, items, repeats=repeats)
-
-
-@torch.no_grad()
-def all_positions(model, items, *, repeats=9):
-    seconds = {"full": [], "skipped": []}
-    for _ in range(repeats + 1):
-        for name, scorer in (("full", model.backbone), ("skipped", model)):
-            start = time.perf_counter()
-            scorer(items)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found[1:]) for name, found in seconds.items()}
-
-
-def swapped(model, items, *, repeats=9):
-    found = in_nanoseconds_first(model, items, repeats=repeats)
-    return {"full": found["skipped"], "skipped": found["full"]}
-
-
-@torch.no_grad()
-def clock_started_once(model, items, *, repeats=9):
-    where, seconds = last_position(items), {"full": [], "skipped": []}
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        for name, scorer in (("full", model.backbone), ("skipped", model)):
-            scorer.score_at(items, where)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found[1:]) for name, found in seconds.items()}
-
-
 def only_one_number(model, items, *, repeats=9):
     found = in_nanoseconds_first(model, items, repeats=repeats)
     return found["full"] / found["skipped"]
@@ -365,62 +205,14 @@ def with_minus_infinity(logits, k):
     return gates
 
 
-def _top(gap, k):
-    return torch.zeros_like(gap).scatter(1, gap.topk(min(k, gap.shape[1]), dim=1).indices, 1.0)
-
-
-def always_k(logits, k):
-    return _top(logits[..., 0] - logits[..., 1], k)
-
-
-def least_sure(logits, k):
-    gap = logits[..., 0] - logits[..., 1]
-    doubt = torch.where(gap > 0, -gap, torch.full_like(gap, -torch.inf))
-    return _top(doubt, k) * (gap > 0)
-
-
 def first_ones(logits, k):
     keep = logits[..., 0] > logits[..., 1]
     return (keep & (keep.cumsum(dim=1) <= k)).float()
 
 
-def keep_logit_only(logits, k):
-    return _top(logits[..., 0], k) * (logits[..., 0] > logits[..., 1])
-
-
-def sure_either_way(logits, k):
-    gap = logits[..., 0] - logits[..., 1]
-    return _top(gap.abs(), k) * (gap > 0)
-
-
-def skip_comes_first(logits, k):
-    gap = logits[..., 1] - logits[..., 0]
-    return _top(gap, k) * (gap > 0)
-
-
-def over_the_users(logits, k):
-    gap = logits[..., 0] - logits[..., 1]
-    best = gap.topk(min(k, len(gap)), dim=0).indices
-    return torch.zeros_like(gap).scatter(0, best, 1.0) * (gap > 0)
-
-
 def order_for_rank(logits, k):
     gap = logits[..., 0] - logits[..., 1]
     return ((gap.argsort(dim=1, descending=True) < k) & (gap > 0)).float()
-
-
-def ties_kept(logits, k):
-    gap = logits[..., 0] - logits[..., 1]
-    return _top(gap, k) * (gap >= 0)
-
-
-def no_budget(logits, k):
-    return (logits[..., 0] > logits[..., 1]).float()
-
-
-def k_too_large(logits, k):
-    gap = logits[..., 0] - logits[..., 1]
-    return torch.zeros_like(gap).scatter(1, gap.topk(k, dim=1).indices, 1.0) * (gap > 0)
 
 
 def bools(logits, k):
@@ -435,29 +227,20 @@ def the_indices(logits, k):
 ANSWERS_SPEED: dict[str, list[Answer]] = {
     "skipping.encode_kept": [
         right(with_bool_rows), right(out_of_place), right(user_by_user), right(row_numbers_from_numpy),
-        wrong(masked, "masked away"), wrong(run_all_then_put_back_some, "masked away"), wrong(inverted, "inverted"),
-        wrong(whole_mask, "mask's rows"), wrong(first_rows_of_the_mask, "mask of other users"),
-        wrong(no_mask, "without a mask"), wrong(never_put_back, "not put back"),
-        wrong(kept_then_skipped, "rows that they came from"), wrong(only_those_who_keep, "ll users come back"),
-        wrong(no_clone, "clone"), wrong(from_the_embedding, "reads the embedding"), wrong(added, "inside the block"),
-        wrong(early_exit, "left out"), wrong(one_chunk, "all who keep it"), wrong(without_gradients, "no_grad"),
-        wrong(all_blocks_at_the_end, "masked away"), raises(gates_by_row, "shape"), wrong(scores_instead, "shape"),
-        wrong(nan_where_skipped, "NaN"),
+        wrong(masked, "masked away"), wrong(all_blocks_at_the_end, "masked away"),
+        wrong(kept_then_skipped, "rows that they came from"), wrong(early_exit, "left out"),
+        raises(gates_by_row, "shape"), wrong(scores_instead, "shape"), wrong(nan_where_skipped, "NaN"),
     ],
     "skipping.inference_seconds": [
         right(_measures()), right(with_numpy), right(in_nanoseconds_first), right(by_timeit),
-        wrong(no_warm_up, "warms up"), wrong(one_round_less, "warms up"), wrong(first_counts, "throw it away"),
-        wrong(mean, "mean"), wrong(fastest, "fastest"), wrong(total, "together"), wrong(processor, "wall clock"),
-        wrong(milliseconds, "milliseconds"), wrong(one_after_the_other, "ake turns"), wrong(with_autograd, "no_grad"),
-        wrong(all_positions, "last"), wrong(swapped, "swapped"), wrong(clock_started_once, "anew"),
+        wrong(_measures(lambda repeats: repeats, statistics.median), "warms up"),
+        wrong(_measures(clock=lambda: time.process_time()), "wall clock"),
+        wrong(_measures(summary=lambda x: sum(x[1:]) / (len(x) - 1)), "mean"),
         wrong(only_one_number, "dict"), wrong(all_the_seconds, "number"), raises(no_where, "where"),
     ],
     "skipping.within_budget": [
         right(by_sorting), right(by_loop), right(with_minus_infinity),
-        wrong(always_k, "budget up"), wrong(least_sure, "least sure"), wrong(first_ones, "first blocks"),
-        wrong(keep_logit_only, "keep logit alone"), wrong(sure_either_way, "whichever side"),
-        wrong(skip_comes_first, "swapped"), wrong(over_the_users, "for each user"), wrong(order_for_rank, "rank"),
-        wrong(ties_kept, "tie"), wrong(no_budget, "no effect"), wrong(bools, "bool"), wrong(the_indices, "shape"),
-        raises(k_too_large, "out of range"),
+        wrong(first_ones, "first blocks"), wrong(order_for_rank, "rank"), wrong(bools, "bool"),
+        wrong(the_indices, "shape"),
     ],
 }  # fmt: skip

@@ -19,7 +19,9 @@ from answers_a3 import ANSWERS_A3
 from nbgrader.api import Gradebook
 
 from skiprec_course import practice
+from skiprec_course.assignments import a3
 from skiprec_course.checks import Outcome
+from skiprec_course.mistakes import with_mistake
 
 pytestmark = pytest.mark.usefixtures("untyped", "tools_on_the_path")
 AUTOGRADED = ("a1", "a2", "a3")
@@ -126,11 +128,11 @@ def test_the_model_solution_gets_all_points_and_an_untouched_notebook_none(name:
     assert blank.points.keys() == most.keys()
 
 
-CLASSROOM = pytest.mark.classroom  # an answer to every fourth cell on each test run, all of them with -m classroom
+CLASSROOM = pytest.mark.classroom  # an answer to every eighth cell on each test run, all of them with -m classroom
 CASES = [
     pytest.param(
         name, cell, answer, id=f"{name}-{cell}-{i}",
-        marks=() if number % 4 == 0 and i == len(answers) // 2 else CLASSROOM,
+        marks=() if number % 8 == 0 and i == len(answers) // 2 else CLASSROOM,
     )
     for name, by_cell in ANSWERS.items()
     for number, (cell, answers) in enumerate(by_cell.items())
@@ -144,7 +146,7 @@ def test_an_answer_costs_its_own_cell_and_no_other(name: str, cell: str, answer:
     found = assignments.run(assignments.answered(book, {cell: answer.answer}))
     most = assignments.most_points(book)
     lost = {test for test in most if found.points[test] < most[test]}
-    if answer.outcome is Outcome.PASSED:
+    if answer.outcome == Outcome.PASSED:
         assert not lost, found.messages
         return
     assert lost, "nothing was lost"
@@ -160,7 +162,7 @@ def test_right_answers_pass_for_twenty_students(name: str) -> None:
     book = assignments.source(name)
     most = assignments.most_points(book)
     right = {
-        cell: [a.answer for a in answers if a.outcome is Outcome.PASSED] for cell, answers in ANSWERS[name].items()
+        cell: [a.answer for a in answers if a.outcome == Outcome.PASSED] for cell, answers in ANSWERS[name].items()
     }
     for number in range(20):
         chosen = {cell: answers[number % len(answers)] for cell, answers in right.items()}
@@ -170,8 +172,23 @@ def test_right_answers_pass_for_twenty_students(name: str) -> None:
 
 def test_enough_answers_were_tried() -> None:
     answers = [a for by_cell in ANSWERS.values() for tried in by_cell.values() for a in tried]
-    assert sum(a.outcome is not Outcome.PASSED for a in answers) >= 60
-    assert sum(a.outcome is Outcome.PASSED for a in answers) >= 25
+    assert sum(a.outcome != Outcome.PASSED for a in answers) >= 60
+    assert sum(a.outcome == Outcome.PASSED for a in answers) >= 25
+
+
+FIRST_CHECKS = [n for n in a3.__all__ if getattr(a3, n).mistakes and not n.endswith(("_gradient", "_sampled"))]
+
+
+@pytest.mark.parametrize("name", FIRST_CHECKS)
+def test_a_mistake_of_assignment_3_is_told_in_its_own_words(name: str) -> None:
+    """By some check of the function, if several are about it."""
+    check = getattr(a3, name)
+    of_one_function = [c for c in map(a3.__dict__.get, a3.__all__) if c.mistakes is check.mistakes]
+    for mistake in check.mistakes:
+        found = [c.verdict(with_mistake(c.reference, mistake)) for c in of_one_function]
+        assert any(v.outcome in (Outcome.FAILED, Outcome.RAISED) for v in found), mistake.says
+        said = {v.message.splitlines()[-1].rstrip(".") for v in found if v.message}
+        assert mistake.says[:1].upper() + mistake.says[1:] in said, said
 
 
 # --- the real way ---

@@ -340,6 +340,11 @@ def test_gates_pass_sasrec_s_blocks_by() -> None:
     torch.testing.assert_close(net.encode(items, gates), hidden, rtol=0, atol=1e-12)
 
 
+def test_sasrec_says_what_it_was_made_with() -> None:
+    sizes = {"num_items": 9, "channels": 4, "num_blocks": 3, "heads": 2, "max_length": 6, "dropout": 0.2}
+    assert SASRec(**sizes).sizes == sizes
+
+
 def test_every_parameter_of_sasrec_has_a_gradient_and_padding_none() -> None:
     net, items = random_sasrec(), items_of()
     real = items > 0
@@ -449,6 +454,19 @@ def test_nfm_drops_out_in_training_only_and_takes_no_negative_depth() -> None:
     for wrong in (-1, NUM_ITEMS + 1):
         with pytest.raises(ValueError, match="items must lie"):
             net(torch.tensor([[1, wrong]]))
+
+
+@pytest.mark.parametrize("hidden_layers", [0, 2])
+def test_nfm_drops_its_pool_and_each_hidden_layer(hidden_layers: int) -> None:
+    """With a dropout of 1 nothing is left but the bias of the scores."""
+    net = randomise(NFM(NUM_ITEMS, channels=6, hidden_layers=hidden_layers, dropout=1.0)).train()
+    scores = net(items_of())[..., 1:]
+    torch.testing.assert_close(scores, net.output.bias.expand_as(scores))
+
+
+def test_nfm_s_embeddings_start_with_a_standard_deviation_of_one() -> None:
+    """A pair of two standard normal numbers is about 1 in size."""
+    assert NFM(500, channels=64).embedding.weight[1:].std().item() == pytest.approx(1, rel=0.05)
 
 
 # --- two baselines ---

@@ -74,7 +74,7 @@ def test_random_gates_train_a_row_s_blocks_at_random_and_judge_at_full_depth() -
     assert not torch.equal(model.score_at(windows.items, where), model.score_at(windows.items, where))
     full = net(windows.items)[where]
     assert not torch.allclose(model.score_at(windows.items, where), full)
-    for cut in (None, windows.cut):
+    for cut in (None, windows.cut, windows.cut // 2):
         assert torch.equal(model.eval().score_at(windows.items, where, cut), full)
 
 

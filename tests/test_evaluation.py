@@ -121,6 +121,23 @@ def test_the_size_of_a_batch_does_not_matter(kind: str, exclude_seen: bool) -> N
     assert torch.equal(one, all_at_once)
 
 
+def test_each_batch_is_scored_with_its_own_cut_and_without_gradients() -> None:
+    met: list[tuple[list[int], bool]] = []
+
+    class Noting(NextItNet):
+        def score_at(self, items: Tensor, where: Tensor, cut: Tensor | None = None) -> Tensor:
+            assert cut is not None
+            met.append((cut.tolist(), torch.is_grad_enabled()))
+            return super().score_at(items, where)
+
+    cases = split_of().test
+    cases = dataclasses.replace(cases, cut=torch.arange(len(cases)) % cases.items.shape[1])
+    rank_cases(Noting(NUM_ITEMS, channels=4, dilations=(1,)), cases, batch_size=3)
+    assert [c for cut, _ in met for c in cut] == cases.cut.tolist()
+    assert len(met) > 2
+    assert not any(gradients for _, gradients in met)
+
+
 # --- SkipRec ---
 
 

@@ -135,6 +135,15 @@ def test_a_row_without_a_scored_position_has_no_mean() -> None:
     assert found[1] == 2.5
 
 
+def test_a_number_has_its_share_in_the_mean_of_its_row() -> None:
+    batch = cut_windows()
+    counts = batch.scored().sum(dim=1)
+    values = torch.rand(int(counts.sum()), dtype=torch.float64, requires_grad=True)
+    weights = torch.arange(1.0, 7.0, dtype=torch.float64)
+    (shares,) = torch.autograd.grad((weights * per_row(values, batch)).sum(), values)
+    torch.testing.assert_close(shares, (weights / counts).repeat_interleave(counts), rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("soft", [False, True])
 def test_gates_times_slopes_sum_to_the_slope_of_the_scale(soft: bool, training: bool) -> None:
@@ -367,11 +376,8 @@ def test_a_steered_cost_grows_while_skipping_is_harmless_and_shrinks_when_not(ra
 
 def test_who_keeps_all_pays_more_with_every_step_by_the_defaults() -> None:
     keep_all = torch.tensor([60.0, -60.0], dtype=torch.float64).expand(6, BLOCKS, 2)
-    model, batch, steered = (
-        with_given_logits(random_skiprec(NUM_ITEMS), keep_all),
-        cut_windows(),
-        SteeredCost(),
-    )
+    model, batch, steered = with_given_logits(random_skiprec(NUM_ITEMS), keep_all), cut_windows(), SteeredCost()
+    assert (steered.tolerance, steered.rate) == (0.05, 0.02)
     free = float(straight_through_loss(model, batch, 0.0).detach())
     paid = [float(steered(model, batch, 0.3).detach()) - free for _ in range(3)]
     assert paid == pytest.approx([0.3 * 1.02**step for step in (1, 2, 3)], rel=1e-9)

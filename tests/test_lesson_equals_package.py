@@ -1,11 +1,11 @@
 """What a reader builds in a lesson and what the package holds are the same: values, gradients, dtypes, random stream.
 
 A cell tagged `builds:module.name` defines that part. The tagged cells of a lesson run in a namespace that holds only
-the lesson's imports; a table says how each part is compared.
+the lesson's imports; the check of the exercise, made strict, compares. What is no exercise has the package's body, line
+by line (tests/test_house.py).
 """
 
 import ast
-import contextlib
 import importlib
 import inspect
 import json
@@ -15,20 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
-from comparing import Comparison, same_module
-from comparisons_beyond import COMPARISONS_BEYOND
-from comparisons_blind_spots import COMPARISONS_BLIND_SPOTS
-from comparisons_depth import COMPARISONS_DEPTH
-from comparisons_next_item import COMPARISONS_NEXT_ITEM
-from comparisons_nextitnet import COMPARISONS_NEXTITNET
-from comparisons_skiprec import COMPARISONS_SKIPREC
-from comparisons_speed import COMPARISONS_SPEED
-from comparisons_trick import COMPARISONS_TRICK
-from comparisons_verdict import COMPARISONS_VERDICT
-from helpers import generator
 from IPython.core.inputtransformer2 import TransformerManager
 
+from skiprec_course.checks import CHECKS, Outcome
+
+pytestmark = pytest.mark.usefixtures("untyped")
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
@@ -85,15 +76,8 @@ def in_package(part: str) -> Any:
     return getattr(importlib.import_module(f"skiprec_lite.{module}"), name)
 
 
-def compare(part: str, lesson: Any) -> None:
-    assert part in COMPARISONS, f"builds:{part} has no comparison: add one to the table COMPARISONS"
-    COMPARISONS[part](lesson, in_package(part))
-
-
-COMPARISONS: dict[str, Comparison] = (
-    COMPARISONS_TRICK | COMPARISONS_NEXT_ITEM | COMPARISONS_NEXTITNET | COMPARISONS_DEPTH
-    | COMPARISONS_SKIPREC | COMPARISONS_VERDICT | COMPARISONS_BLIND_SPOTS | COMPARISONS_SPEED | COMPARISONS_BEYOND
-)  # fmt: skip
+def compare(part: str, lesson: Any, *, strict: bool = True) -> None:
+    assert CHECKS[part].verdict(lesson, strict=strict) == (Outcome.PASSED, "")
 
 
 # --- the lessons ---
@@ -133,10 +117,14 @@ def built_by(lesson: str) -> set[str]:
     return whole - GIVEN - LATER.keys() | {part for part, later in LATER.items() if later == lesson}
 
 
-@pytest.mark.parametrize("path", [p for p in LESSONS if any(c.builds for c in code_cells(p))], ids=lambda p: p.stem)
+BUILDING = [path for path in LESSONS if any(cell.builds for cell in code_cells(path))]
+
+
+@pytest.mark.parametrize("path", BUILDING, ids=lambda p: p.stem)
 def test_what_a_lesson_builds_is_what_the_package_holds(path: Path) -> None:
     for part, lesson in built_in(path):
-        compare(part, lesson)
+        if part in CHECKS:  # `fit` in lesson 06 has fewer arguments, and does what the package's does by default
+            compare(part, lesson, strict=f"{path.stem}: {part}" != "06_nextitnet: training.fit")
 
 
 @pytest.mark.parametrize("lesson", sorted({*BUILT_BY, *LATER.values()}))
@@ -148,12 +136,11 @@ def test_every_part_that_the_reader_builds_is_built(lesson: str) -> None:
     assert built_by(lesson) - built == set()
 
 
-def test_every_comparison_belongs_to_a_part_of_the_package() -> None:
-    assert all(callable(in_package(part)) for part in COMPARISONS)
-    assert all(callable(in_package(part)) for part in {*GIVEN, *LATER})
+def test_every_check_and_every_given_part_belongs_to_a_part_of_the_package() -> None:
+    assert all(callable(in_package(part)) for part in {*CHECKS, *GIVEN, *LATER})
     assert {part.split(".")[0] for part in {*GIVEN, *LATER}} <= {module for by in BUILT_BY.values() for module in by}
     built = {part for path in LESSONS for cell in code_cells(path) for part in cell.builds}
-    assert set(COMPARISONS) == built, "a comparison without a cell, or a cell without a comparison"
+    assert set(CHECKS) <= built, "an exercise without a cell"
 
 
 # --- the machinery, on made-up lessons ---
@@ -177,7 +164,8 @@ def sample_gumbel(shape, *, generator=None, dtype=torch.float32):
 SAMPLE = """
 def gumbel_softmax(logits, tau=10.0, *, hard=False, generator=None):
     perturbed = logits + sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype)
-    soft = torch.softmax(perturbed / tau, dim=-1)
+    largest = perturbed.detach().amax(dim=-1, keepdim=True)
+    soft = torch.softmax((perturbed - largest) / tau, dim=-1)
     if not hard:
         return soft
     one_hot = torch.nn.functional.one_hot(perturbed.argmax(dim=-1), logits.shape[-1]).to(soft.dtype)
@@ -190,17 +178,6 @@ def reinforce(logits, loss, samples, *, baseline=False, generator=None):
     if baseline:
         advantage = advantage - loss(draw_gates(logits, samples, generator=generator))
     return (advantage[:, None] * (gates - torch.sigmoid(logits))).detach()
-"""
-CONVOLUTION = """
-class CausalConv1d(nn.Module):
-    def __init__(self, channels, kernel_size=3, dilation=1):
-        super().__init__()
-        self.dilation = dilation
-        self.weight = nn.Parameter(torch.empty(channels, channels, kernel_size))
-        self.bias = nn.Parameter(torch.empty(channels))
-    def forward(self, hidden):
-        padded = F.pad(hidden.transpose(1, 2), ((self.weight.shape[2] - 1) * self.dilation, 0))
-        return F.conv1d(padded, self.weight, self.bias, dilation=self.dilation).transpose(1, 2)
 """
 
 
@@ -257,27 +234,14 @@ def test_a_lesson_with_an_error_fails(tmp_path: Path, cell: str, right: str, wro
         compare(part, lesson)
 
 
-def test_a_tag_without_a_definition_or_a_comparison_is_an_error(tmp_path: Path) -> None:
+def test_a_tag_without_a_definition_is_an_error(tmp_path: Path) -> None:
     imported = "import torch\nfrom skiprec_lite.gumbel import gumbel_max"
     path = write_lesson(tmp_path / "01_made_up.ipynb", ("builds:gumbel.gumbel_max", imported))
     with pytest.raises(AssertionError, match="does not define"):
         list(built_in(path))
-    with pytest.raises(AssertionError, match="no comparison"):
-        compare("gumbel.check_logits", None)
 
 
 def test_a_cell_that_needs_more_than_the_lesson_s_imports_is_an_error(tmp_path: Path) -> None:
     cells = ("factor = 2", ("builds:gumbel.gumbel_max", "limit = 3 * factor\ndef gumbel_max(logits): ..."))
     with pytest.raises(NameError):
         list(built_in(write_lesson(tmp_path / "01_made_up.ipynb", *cells)))
-
-
-def test_modules_are_compared_with_copied_weights(tmp_path: Path) -> None:
-    hidden = torch.randn(2, 9, 4, generator=generator(), dtype=torch.float64)
-    comparison = same_module(hidden, channels=4, dilation=2)
-    imports = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F"
-    for right, wrong in [("", ""), (" * self.dilation, 0", ", 2"), ("self.bias, ", "None, "), ("weight", "weights")]:
-        cell = ("builds:blocks.CausalConv1d", CONVOLUTION.replace(right, wrong) if right else CONVOLUTION)
-        ((part, lesson),) = built_in(write_lesson(tmp_path / "06_made_up.ipynb", imports, cell))
-        with pytest.raises((AssertionError, RuntimeError)) if right else contextlib.nullcontext():
-            comparison(lesson, in_package(part))

@@ -4,7 +4,7 @@ from collections import Counter
 
 from catching import fixture_and_tests
 from mutants import home_of, source_of
-from mutants_networks import BLIND, MUTANTS, MUTATED, OWN
+from mutants_networks import MUTANTS, MUTATED
 
 TEST_FILES = (*(f"test_{module}" for module in MUTATED), "test_running_products")
 in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches = fixture_and_tests(
@@ -13,11 +13,8 @@ in_order, test_the_text_to_replace_occurs_exactly_once, test_a_unit_test_catches
 
 
 def test_there_are_enough_errors_in_each_module_and_no_two_are_the_same() -> None:
-    assert len(BLIND) >= 100
-    assert min(Counter(home_of(m.module) for m in BLIND)[module] for module in MUTATED) >= 9
-    assert len({(m.module, m.error) for m in MUTANTS}) == len(MUTANTS)
+    assert min(Counter(home_of(m.module) for m in MUTANTS)[module] for module in MUTATED) >= 20
     assert len({source_of(m.module).replace(m.old, m.new) for m in MUTANTS}) == len(MUTANTS)
-    assert len(OWN) >= 40
 
 
 def test_all_test_files_take_part(in_order: list[str]) -> None:

@@ -43,10 +43,16 @@ def test_every_description_is_of_one_figure_and_stands_nowhere_else() -> None:
         for name, text in tomllib.loads(path.read_text(encoding="utf-8")).items()
     }
     sources = [path.read_text(encoding="utf-8") for path in COURSE.glob("*/figures.py")]
-    for lesson in COURSE.parent.glob("[0-9][0-9]_*.ipynb"):
+    assigned = COURSE.parent / "assignments"
+    notebooks = [
+        *COURSE.parent.glob("[0-9][0-9]_*.ipynb"),
+        *assigned.glob("*.ipynb"),
+        *assigned.glob("source/*/*.ipynb"),
+    ]
+    for lesson in notebooks:
         cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
         sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    named = re.findall(r'"((?:start_here|[a-z_]+)/[a-z0-9-]+)"', "\n".join(sources))
+    named = re.findall(r'"([a-z_]+/[a-z0-9-]+)"', "\n".join(sources))
     assert sorted(name for name in named if name in described) == sorted(described)
     assert all(len(text) >= 40 for text in described.values())
     assert not any(" ".join(text.split())[:40] in source for text in described.values() for source in sources)

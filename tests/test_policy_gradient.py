@@ -82,6 +82,12 @@ def test_the_gradient_of_a_log_probability_is_gate_minus_pi() -> None:
     torch.testing.assert_close(gradient[..., 1], keep - gates, rtol=0, atol=1e-12)
 
 
+def test_a_log_probability_stays_finite_where_the_policy_is_all_but_sure() -> None:
+    sure = torch.tensor([[[60.0, -60.0], [-60.0, 60.0]]])
+    assert log_probability(sure, torch.tensor([[0.0, 1.0]])).item() == -240
+    assert log_probability(sure, torch.tensor([[1.0, 0.0]])).item() == 0
+
+
 # --- the self-critical step ---
 
 

@@ -6,9 +6,10 @@ from helpers import generator, random_items, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skiprec_lite import skipping
 from skiprec_lite.backbones import Backbone, MarkovChain, NextItNet
 from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.skipping import CHUNK, encode_kept, within_budget
+from skiprec_lite.skipping import CHUNK, encode_kept, inference_seconds, within_budget
 from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.windows import last_position, pad_left
 
@@ -352,6 +353,31 @@ def test_a_negative_budget_is_refused() -> None:
         within_budget(torch.zeros(2, 3, 2), -1)
 
 
+# --- the stopwatch ---
+
+
+def test_full_and_skipped_are_timed_in_turn_at_the_last_positions_and_the_median_has_no_warm_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a wall clock that only scoring moves on."""
+    model, items, clock = random_model().eval(), items_of(), [0.0]
+    calls: list[str] = []
+    took = {"full": [90.0, 4.0, 8.0, 60.0, 7.0, 6.0], "skipped": [70.0, 1.0, 5.0, 50.0, 3.0, 2.0]}
+    for name, scorer in (("full", model.backbone), ("skipped", model)):
+
+        def score_at(given: Tensor, where: Tensor, name: str = name) -> None:
+            assert torch.equal(given, items)
+            assert torch.equal(where, last_position(items))
+            assert not torch.is_grad_enabled()
+            clock[0] += took[name][calls.count(name)]
+            calls.append(name)
+
+        monkeypatch.setattr(scorer, "score_at", score_at)
+    monkeypatch.setattr(skipping.time, "perf_counter", lambda: clock[0])
+    assert inference_seconds(model, items, repeats=5) == {"full": 7.0, "skipped": 3.0}
+    assert calls == ["full", "skipped"] * 6
+
+
 # --- gradients ---
 
 
@@ -367,6 +393,13 @@ def test_the_recommendation_loss_reaches_every_parameter_of_the_policy(tau: floa
     loss_of(model, items, model.gates(items[:, :-1], sample=True)).backward()
     for name, parameter in model.policy.named_parameters():
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_scores_from_the_cut_on_bring_a_gradient_to_every_weight_and_nan_before_it_none() -> None:
+    model = random_model().train()
+    model(items_of(), some_cuts())[..., 1:].nan_to_num().square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert all((p.grad != 0).any() for p in model.parameters())
 
 
 def test_greedy_gates_pass_no_gradient_to_the_policy() -> None:

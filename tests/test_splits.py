@@ -8,7 +8,14 @@ import torch
 from helpers import histories_log, interactions
 
 from skiprec_lite.datasets import Interactions, load_movielens
-from skiprec_lite.splits import last_n, leave_one_out, sessions, user_sequences
+from skiprec_lite.splits import (
+    last_n,
+    last_positions,
+    leave_one_out,
+    sessions,
+    training_windows,
+    user_sequences,
+)
 from skiprec_lite.windows import Split, Windows, pad_left
 
 
@@ -100,6 +107,17 @@ def test_sessions_worked_by_hand() -> None:
         (3, [4, 5, 6], [5, 6, 7], 2),
     ]
     assert [s.tolist() for s in split.sequences] == [[1, 2, 3], [1, 2, 3], [4, 5, 6, 7]]
+    assert split.num_items == 15
+
+
+def test_windows_stand_newest_first_and_the_earlier_past_comes_first() -> None:
+    earlier = [np.array([8, 9]), np.array([], dtype=np.int64)]
+    found = training_windows([np.arange(1, 6), np.arange(6, 8)], [4, 2], earlier, length=2)
+    assert rows_of(found) == [(4, [3, 4], [4, 5], 1), (4, [1, 2], [2, 3], 1), (2, [0, 6], [0, 7], 1)]
+    assert seen_of(found) == [[8, 9, 1, 2], [8, 9], []]
+    case = last_positions([np.arange(1, 6)], [3], [np.array([8, 9])], n=1, width=2)
+    assert rows_of(case) == [(3, [3, 4], [0, 5], 1)]
+    assert seen_of(case) == [[8, 9, 1, 2]]
 
 
 def test_pad_left_worked_by_hand() -> None:
@@ -130,6 +148,13 @@ def test_shuffling_the_file_between_users_changes_nothing(seed: int) -> None:
     assert [s.tolist() for s in user_sequences(shuffled)] == histories
     for part in ("train", "validation", "test"):
         assert_same(getattr(last_n(shuffled, 2, 3), part), getattr(last_n(in_blocks, 2, 3), part))
+
+
+def test_the_log_stays_as_it_is() -> None:
+    data, _ = random_log((4, 3))
+    before = data.table.copy()
+    user_sequences(data)
+    assert data.table.equals(before)
 
 
 def test_a_user_without_interactions_has_an_empty_history() -> None:

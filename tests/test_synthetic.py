@@ -43,6 +43,14 @@ def test_noise_breaks_the_rule_as_often_as_promised() -> None:
     assert world.best_accuracy == pytest.approx(0.9 + 0.1 / 20)
 
 
+def test_a_second_draw_goes_on_with_the_random_numbers() -> None:
+    rng, rules = np.random.default_rng(2), np.arange(9)[None]
+    first, second = (
+        synthetic.draw_sequences(rng, (1,), rules, 5, length=8, noise=0.5, shared_items=True) for _ in range(2)
+    )
+    assert not np.array_equal(first, second)
+
+
 def test_rules_are_permutations_and_differ_between_groups() -> None:
     world = synthetic.users_of_known_depth((0, 1), items_per_group=12)
     for rule in world.rules:

@@ -66,7 +66,12 @@ TRICKS = {
 }
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+ALWAYS = ("the package's function imported", "a patched check", "patched hidden tests")  # the rest with -m classroom
+
+
+@pytest.mark.parametrize(
+    "trick", [pytest.param(trick, marks=() if trick in ALWAYS else pytest.mark.classroom) for trick in TRICKS]
+)
 def test_a_trick_gains_what_the_guide_says(trick: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch, "isclose", torch.isclose)  # puts back whatever a trick does to it
@@ -84,8 +89,8 @@ def test_a_trick_gains_what_the_guide_says(trick: str, tmp_path: Path, monkeypat
     ("name", "cell", "module", "arguments"),
     [
         ("a1", "gumbel_max", "gumbel", "*a, **o"),
-        ("a2", "ndcg", "metrics", "ranks, k"),
-        ("a2", "user_sequences", "splits", "interactions"),
+        pytest.param("a2", "ndcg", "metrics", "ranks, k", marks=pytest.mark.classroom),
+        pytest.param("a2", "user_sequences", "splits", "interactions", marks=pytest.mark.classroom),
     ],
 )
 def test_what_an_answer_imports_while_it_runs_is_blocked_too(name: str, cell: str, module: str, arguments: str) -> None:

@@ -15,7 +15,7 @@ import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from skiprec_course.comparing import describe, difference, distance
-from skiprec_course.mistakes import with_mistake
+from skiprec_course.mistakes import Mistake, with_mistake
 
 DRAWS = 20_000  # of a random answer; two right ones then differ by .03 (in .distance) once in ten million runs
 FAR = 0.03
@@ -109,7 +109,7 @@ class Trial:
         with self.of_the_answer(*arguments, **options):
             found = function(*given, **named)
         for before, after in zip([*arguments, *options.values()], [*given, *named.values()]):
-            if isinstance(before, Tensor | np.ndarray) and difference(after, before):
+            if (isinstance(before, Tensor | np.ndarray) or is_dataclass(before)) and difference(after, before):
                 self.fail("it changes the argument it was given", "work on a copy", *arguments, **options)
         return found
 
@@ -340,7 +340,7 @@ class Check:
     minutes: int = 10
     difficulty: int = 2
     importance: str = "core"
-    mistakes: Any = ()
+    mistakes: tuple[Mistake, ...] = ()
     course: Any = None
 
     @property
@@ -370,15 +370,22 @@ class Check:
             return Verdict(Outcome.FAILED, f"found {describe(answer)}, expected the class {self.name} itself.")
         if strict and (problem := other_signature(answer, self.reference)):
             return Verdict(Outcome.FAILED, problem)
-        with _from_the_seed(seed):
-            stopped = self._tried(answer, seed, strict=strict)
+        with from_the_seed(seed):
+            stopped = self.tried(answer, seed, strict=strict)
             if not stopped.found:
                 return Verdict(stopped.outcome)
-            cause = _first_lines(self, seed).get(stopped.found) or stopped.cause()
+            cause = _cause(self, seed, stopped.found) or stopped.cause()
         message = f"{stopped.found}\n{_ended(cause[:1].upper() + cause[1:])}" if cause else stopped.found
         return Verdict(stopped.outcome, message)
 
-    def _tried(self, answer: Any, seed: int, *, strict: bool = False) -> _Stopped:
+    def passes(self, answer: Any, *, seed: int = 0) -> bool:
+        """Whether an answer passes: as quick as a right answer's verdict, since no cause is looked for."""
+        if not callable(answer) or inspect.isclass(self.reference) > inspect.isclass(answer):
+            return False
+        with from_the_seed(seed):
+            return self.tried(answer, seed).outcome is Outcome.PASSED
+
+    def tried(self, answer: Any, seed: int, *, strict: bool = False) -> _Stopped:
         """Where a trial of the answer ends; one that comes to the end of the body has passed."""
         try:
             self.body(Trial(answer, self.reference, _twins(self), seed, strict=strict))
@@ -446,29 +453,27 @@ class Check:
         print(f"Hint {number} of {len(self.hints)}: {self.hints[number - 1]}")
 
 
-_TWINS: dict[tuple[str, Callable], tuple[tuple[str, Any], ...]] = {}
-_TOLD: dict[tuple[str, Callable, int], dict[str, str]] = {}
+_Rows = tuple[tuple[str, Any], ...]  # what a mistake says, and the package's version that has it
+_TWINS: dict[tuple[str, Callable], _Rows] = {}
+_TOLD: dict[tuple[str, Callable, int], tuple[dict[str, str], list[tuple[str, Any]]]] = {}
 
 
-def _twins(check: Check) -> tuple[tuple[str, Any], ...]:
+def _twins(check: Check) -> _Rows:
     key = check.part, check.body
-    if key not in _TWINS and isinstance(check.mistakes, Mapping):
-        _TWINS[key] = tuple(check.mistakes.items())
-    elif key not in _TWINS:
+    if key not in _TWINS:
         _TWINS[key] = tuple((m.says, with_mistake(check.reference, m)) for m in check.mistakes)
     return _TWINS[key]
 
 
-def _first_lines(check: Check, seed: int) -> dict[str, str]:
-    """What a check finds in each mistake of its table, and what it then says; of two that fail alike the first."""
-    key = check.part, check.body, seed
-    if key not in _TOLD:
-        told: dict[str, str] = {}
-        for says, twin in _twins(check):
-            with _from_the_seed(seed):
-                told.setdefault(check._tried(twin, seed).found, says)
-        _TOLD[key] = told
-    return _TOLD[key]
+def _cause(check: Check, seed: int, found: str) -> str:
+    """What the first mistake of the table says that ends in this line; each is tried once, and only if it has to be."""
+    told, left = _TOLD.setdefault((check.part, check.body, seed), ({}, list(_twins(check))))
+    while found not in told and left:
+        says, twin = left[0]
+        with from_the_seed(seed):
+            told.setdefault(check.tried(twin, seed).found, says)
+        left.pop(0)
+    return told.get(found, "")
 
 
 MAY_BE_LEFT_OUT = {"dtype", "device", "hard"}  # parameters that a lesson need not have yet
@@ -487,7 +492,7 @@ def other_signature(answer: Any, reference: Any) -> str:
 
 
 @contextlib.contextmanager
-def _from_the_seed(seed: int) -> Iterator[None]:
+def from_the_seed(seed: int) -> Iterator[None]:
     """Whatever is drawn from the global random numbers follows from the seed; they, and all else, stay as they were."""
     numbers, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     with (

@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import inspect
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,21 @@ class Mistake(NamedTuple):
     new: str
 
 
+def onto(part: Any) -> Callable[[Callable[[Any], Any]], Any]:
+    """Make a function of another form that runs a part of the package; its mistakes are edits of the part behind it.
+
+    What is decorated takes the part, as it is or with a mistake, and returns the function.
+    """
+
+    def adapt(make: Callable[[Any], Any]) -> Any:
+        made = make(part)
+        made.__name__ = make.__name__
+        made.with_mistake = lambda mistake: make(with_mistake(part, mistake))
+        return made
+
+    return adapt
+
+
 def source_of(part: Any) -> Path:
     """The file that defines a function or class, whatever a notebook has put in its module's place."""
     spec = importlib.util.find_spec(inspect.unwrap(part).__module__)
@@ -39,6 +55,8 @@ def with_mistake(part: Any, mistake: Mistake) -> Any:
     Raises:
         ValueError: if the text to replace does not occur exactly once.
     """
+    if hasattr(part, "with_mistake"):  # it stands on another part
+        return part.with_mistake(mistake)
     source = _read(source_of(part))
     if source.count(mistake.old) != 1:
         raise ValueError(f"{mistake.old!r} occurs {source.count(mistake.old)} times in {source_of(part)}, not once")

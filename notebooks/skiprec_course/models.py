@@ -1,6 +1,7 @@
 """Small models and rows that the checks of several lessons hand to an answer, and what they ask of a loss."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from skiprec_course.comparing import describe, difference
 from skiprec_course.engine import Trial
+from skiprec_course.questions import is_a_tensor
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
@@ -114,6 +116,14 @@ def reaches(value: Tensor, part: nn.Module) -> bool:
     return any(g is not None and bool(g.abs().max() > 0) for g in found)
 
 
+def calls_differ(trial: Trial, call: Callable, *given: Tensor) -> bool:
+    """Whether six calls differ, as those of a drawn thing do."""
+    with torch.no_grad():
+        values = [trial.call(call, *given) for _ in range(6)]
+    is_a_tensor(trial, values[0], *given)
+    return any(not torch.equal(values[0].nan_to_num(), v.nan_to_num()) for v in values)
+
+
 def is_a_loss(trial: Trial, value: Any) -> Tensor:
     """Fail unless a single number with a gradient came back."""
     trial.require(type(value) is Tensor, f"found {describe(value)}, expected a tensor that holds one number")
@@ -140,17 +150,14 @@ def copied(batch: Windows) -> Windows:
 
 def windows_from(trial: Trial, given: Windows, **options: object) -> Windows:
     """What the answer makes of these rows: other rows, the given ones as they were."""
-    handed = copied(given)
-    with trial.of_the_answer(given, **options):
-        found = trial.answer(handed, **options)
-    unchanged(trial, handed, given)
+    found = trial.call(trial.answer, given, **options)
     trial.require(type(found).__name__ == "Windows", f"found {describe(found)}, expected Windows",
                   "`dataclasses.replace` makes a copy with some fields exchanged", given, **options)  # fmt: skip
     return found
 
 
-def the_same(trial: Trial, found: Windows, given: Windows, *names: str, cause: str = "") -> None:
+def the_same(trial: Trial, found: Windows, given: Windows, *names: str) -> None:
     """Fail unless these fields are those of the given rows."""
     for name in names:
-        problem = difference(getattr(found, name), getattr(given, name))
-        trial.require(not problem, f"the {name} are not those that were given: {problem}", cause, given)
+        kept = not difference(getattr(found, name), getattr(given, name))
+        trial.require(kept, f"the {name} are not those that were given", "", given)

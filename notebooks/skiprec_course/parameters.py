@@ -42,7 +42,6 @@ def fill(
     module: nn.Module,
     like: nn.Module,
     num_items: int = 0,
-    causes: dict[str, str] | None = None,
     **given: Any,
 ) -> nn.Module:
     """Give a module the random parameters that every module of the same kinds gets, in float64 and eval mode.
@@ -66,7 +65,7 @@ def fill(
             if have != want:
                 trial.fail(
                     f"the module has {have} parameter{'s' * (have != 1)} of the kind “{kind}”, expected {want}",
-                    (causes or {}).get(kind, ""),
+                    "",
                     **given,
                 )
     drawn = torch.Generator().manual_seed(trial.seed)
@@ -81,7 +80,7 @@ def fill(
                 trial.fail(
                     f"a parameter of the kind “{kind}” has shape {tuple(parameter.shape)}, expected "
                     f"{tuple(values.shape)}",
-                    (causes or {}).get(f"{kind}'s shape", ""),
+                    "",
                     **given,
                 )
             parameter[len(parameter) - rows :] = values[len(values) - rows :]
@@ -132,6 +131,53 @@ def _rows(gradient: Tensor | None, parameter: Tensor, kind: str, num_items: int)
     if kind == "scale":
         return gradient.reshape(1)
     return gradient[len(gradient) - num_items :] if kind in ("output weight", "output bias", "embedding") else gradient
+
+
+def same_module(
+    trial: Trial, built_from: tuple, *inputs: Tensor, num_items: int = 0, real: Tensor | None = None, **sizes: Any
+) -> None:
+    """Fail unless the answer's module and the package's, with the same random parameters, give and learn the same.
+
+    Strict: they also start with the same weights and, in training mode, drop the same numbers.
+
+    Args:
+        trial: of which answer and package are.
+        built_from: what the modules are built from, beside the sizes.
+        *inputs: of the modules.
+        num_items: of a model that scores items.
+        real: what counts of the output: nobody sees what stands at padding.
+        **sizes: keyword arguments to build the modules with.
+    """
+
+    def fresh(of: Any) -> Callable[..., Any]:
+        def start(*given: Tensor, **sizes: Any) -> Any:
+            module = of(*built_from, **sizes)
+            return {"the first weights": dict(module.state_dict()), "its result": only_real(module(*given), real)}
+
+        return start
+
+    def filled(of: Any) -> nn.Module:
+        return fill(trial, of(*built_from, **sizes), trial.reference(*built_from, **sizes), num_items, **sizes)
+
+    single = [x.float() if x.is_floating_point() else x for x in inputs]
+    if trial.strict:
+        trial.same_results(fresh, *single, **sizes)
+    run = lambda of: lambda *given, **sizes: only_real(filled(of)(*given), real)
+    trial.same_results(run, *inputs, gradients=any(x.is_floating_point() for x in inputs), **sizes)
+    with trial.of_the_answer(**sizes):
+        modules = filled(trial.answer), filled(trial.reference)
+    trial.call(modules[0], *inputs)  # leaves what it was given as it was
+    same_parameter_gradients(trial, lambda m: only_real(m(*inputs), real), modules, num_items)
+    with trial.of_the_answer(*single, **sizes):
+        found = trial.answer(*built_from, **sizes)(*single)
+    trial.require(found.dtype == torch.float32, f"given float32 it returned {found.dtype}", "convert the result back")
+
+
+def only_real(out: Any, real: Tensor | None) -> Any:
+    """What a module returned, 0 where there is padding."""
+    if real is None or type(out) is not Tensor or out.shape[:-1] != real.shape:
+        return out
+    return out.masked_fill(~real.unsqueeze(-1), 0)
 
 
 def is_tensor(trial: Trial, found: Any, shape: Sequence[int], cause: str = "", *given: Any, **options: Any) -> None:

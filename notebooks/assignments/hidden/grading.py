@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import os
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,8 +95,7 @@ def blocking(*names: str) -> Iterator[None]:
     """While this lasts, these functions and classes raise, under whatever name they were imported."""
     swapped: list[tuple[FunctionType, CodeType]] = []
     for name in names:
-        path, attribute = name.rsplit(".", 1)
-        function = inspect.unwrap(getattr(importlib.import_module(path), attribute))
+        function = inspect.unwrap(pkgutil.resolve_name(name))
         if inspect.isclass(function):
             function = inspect.unwrap(function.__init__)
         swapped.append((function, function.__code__))

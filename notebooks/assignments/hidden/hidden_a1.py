@@ -91,8 +91,14 @@ def gumbel_max_1(answer: Any) -> None:
 
 def gumbel_max_2(answer: Any) -> None:
     """Any shape, from the generator; and it is the trick, not another way to draw a class."""
+    right_at_all = grading.fresh("skiprec_course.checks").check_gumbel_max.body
+
+    def body(trial: Any) -> None:  # what draws wrong ends in the first line: the second has a cause of its own
+        right_at_all(trial)
+        _only_the_raised_class_gains(trial)
+
     judge("gumbel.gumbel_max", answer)
-    judge("gumbel.gumbel_max", answer, _only_the_raised_class_gains, seeds=1)
+    judge("gumbel.gumbel_max", answer, body, seeds=1)
 
 
 def _only_the_raised_class_gains(trial: Any) -> None:

@@ -1,12 +1,16 @@
-"""Checks of what assignment 3 asks for and no lesson builds in this form, and the course's version of each function.
+"""Checks of what assignment 3 asks for and no lesson builds in this form.
 
 Backbone, policy and model come as bare parts: what a package's method would do on its own is what is to be written.
+The checks put bare parts back together and run the package's own; no answer to copy stands here.
 """
 
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +19,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_course.comparing import describe
-from skiprec_course.engine import Check, Outcome, Trial
+from skiprec_course.engine import Check, Trial, standing_in
+from skiprec_course.mistakes import Mistake, onto
+from skiprec_course.parameters import is_tensor
 from skiprec_course.questions import honours_the_generator
-from skiprec_lite.backbones import item_embedding
+from skiprec_lite.backbones import Backbone, item_embedding
 from skiprec_lite.blocks import ResidualBlock
-from skiprec_lite.gumbel import gumbel_softmax
-from skiprec_lite.skiprec import visible
+from skiprec_lite.controls import random_gates
+from skiprec_lite.evaluation import rank_cases
+from skiprec_lite.gate_losses import per_row, straight_through_loss
+from skiprec_lite.metrics import paired_difference
+from skiprec_lite.policy import PolicyNetwork
+from skiprec_lite.skiprec import SkipRec, visible
 from skiprec_lite.windows import Windows
 
 __all__ = [
@@ -35,16 +45,18 @@ SURE = 1e8  # logits of this size at a temperature of this size: the noise no lo
 
 
 def go_on(answer: Any, *checks: Check) -> Any:
-    """What later cells go on with: the answer if it passes all these checks, until then the course's version.
+    """What later cells go on with: the answer if it passes all these checks, until then one that runs the package.
 
     An answer that takes more than a few seconds has not passed: an endless loop costs its own cells only.
     """
     try:
         with _seconds(5):
-            passed = all(check.verdict(answer).outcome is Outcome.PASSED for check in checks)
+            passed = all(check.passes(answer) for check in checks)
     except (KeyboardInterrupt, TimeoutError):
         passed = False
-    return answer if passed else checks[0].reference
+    if passed:
+        return answer
+    return standing_in(checks[0].reference) if checks[0].course else checks[0].reference
 
 
 @contextlib.contextmanager
@@ -64,71 +76,6 @@ def _seconds(limit: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-# --- the course's versions ---
-
-
-def adaptive_output(hidden_before: Tensor, hidden_after: Tensor, gates: Tensor) -> Tensor:
-    """What goes on to the next block: the block's output where the gate is 1, its input where it is 0."""
-    gate = gates[:, None, None]
-    return gate * hidden_after + (1 - gate) * hidden_before
-
-
-def gated_encode(backbone: Any, items: Tensor, gates: Tensor) -> Tensor:
-    """Walk through the blocks, each behind a gate."""
-    hidden, mask = backbone.embed(items), items > 0
-    for index, block in enumerate(backbone.blocks):
-        hidden = adaptive_output(hidden, block(hidden, mask), gates[:, index])
-    return hidden
-
-
-def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Average over the real positions; zeros where a row has none."""
-    real = mask.unsqueeze(-1)
-    return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp_min(1)
-
-
-def policy_logits(policy: Any, items: Tensor, cut: Tensor | None) -> Tensor:
-    """Logits (keep, skip) of each block, from the items up to the cut."""
-    read = visible(items, cut)
-    hidden, mask = policy.embedding(read), read > 0
-    for block in policy.blocks:
-        hidden = block(hidden, mask)
-    return policy.output(masked_mean(hidden, mask)).unflatten(-1, (-1, 2))
-
-
-def joint_loss(model: Any, batch: Windows, cost: float) -> Tensor:
-    """Cross-entropy under sampled straight-through gates, plus cost * (mean gate)."""
-    return _joint_loss(model, batch, cost)
-
-
-def training_step(model: Any, batch: Windows, cost: float, optimizer: torch.optim.Optimizer) -> float:
-    """One step of the optimizer on the joint loss; the loss before the step."""
-    optimizer.zero_grad()
-    loss = joint_loss(model, batch, cost)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
-def at_the_same_rate(gates: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Random gates: each is 1 with the same probability, the mean of the given ones."""
-    return (torch.rand(gates.shape, generator=generator) < gates.mean()).to(gates.dtype)
-
-
-@torch.no_grad()
-def accuracy_under(model: Any, cases: Windows, gates: Tensor) -> Tensor:
-    """The share of each row's scored positions at which the true item has the highest score."""
-    scored = cases.scored()
-    first = model.backbone.score(gated_encode(model.backbone, cases.items, gates)).argmax(dim=-1)
-    return ((first == cases.targets) & scored).sum(dim=1) / scored.sum(dim=1)
-
-
-def paired(learned: Tensor, random: Tensor) -> tuple[float, float]:
-    """Mean over the users of learned - (mean of the draws), and the standard error of that mean."""
-    difference = learned - random.mean(dim=0)
-    return float(difference.mean()), float(difference.std() / len(difference) ** 0.5)
 
 
 # --- bare parts to try the functions on ---
@@ -190,6 +137,111 @@ class BareModel(_Bare):
         return twin
 
 
+# --- the package's parts in the form that the assignment asks for ---
+
+
+def _made(kind: Any, **parts: Any) -> Any:
+    """An object of the package's kind that holds these parts, and shares them."""
+    made = kind.__new__(kind)
+    nn.Module.__init__(made)
+    for name, part in parts.items():
+        setattr(made, name, part)
+    return made
+
+
+def _whole_backbone(kind: type, bare: Any) -> Any:
+    return _made(kind, embedding=bare.embedding, blocks=bare.blocks, embed=bare.embed, score=bare.score)
+
+
+def _whole_policy(kind: type, bare: Any) -> Any:
+    encoder = {"sizes": {"encoder": "conv"}, "join": nn.Identity()}
+    return _made(kind, embedding=bare.embedding, blocks=bare.blocks, output=bare.output, **encoder)
+
+
+def _whole_model(model: Any) -> Any:
+    policy = _whole_policy(PolicyNetwork, model.policy)
+    whole = _made(SkipRec, backbone=_whole_backbone(Backbone, model.backbone), policy=policy, tau=model.tau)
+    whole.training = model.training
+    return whole
+
+
+@onto(Backbone)
+def adaptive_output(kind: type) -> Callable:
+    """A walk through the one block between the two states."""
+
+    def run(before: Tensor, after: Tensor, gates: Tensor) -> Tensor:
+        parts = {"embed": lambda items: before, "blocks": [lambda hidden, mask: after]}
+        one = _made(kind, embedding=SimpleNamespace(embedding_dim=before.shape[2]), **parts)
+        return one.encode(torch.ones(before.shape[:2], dtype=torch.int64), gates.unsqueeze(1))
+
+    return run
+
+
+@onto(Backbone)
+def gated_encode(kind: type) -> Callable:
+    """The package's walk."""
+    return lambda backbone, items, gates: _whole_backbone(kind, backbone).encode(items, gates)
+
+
+@onto(PolicyNetwork)
+def masked_mean(kind: Any) -> Callable:
+    """What a policy without blocks makes of the hidden states; zeros where it finds nothing to read."""
+    policy = SimpleNamespace(blocks=())
+    return lambda hidden, mask: kind.mean_state(policy, hidden, mask).where(mask.any(dim=1, keepdim=True), 0.0)
+
+
+@onto(PolicyNetwork)
+def policy_logits(kind: type) -> Callable:
+    """A policy, which reads what is visible."""
+    return lambda policy, items, cut: _whole_policy(kind, policy)(visible(items, cut))
+
+
+@onto(visible)
+def _logits_up_to(see: Callable) -> Callable:
+    return lambda policy, items, cut: _whole_policy(PolicyNetwork, policy)(see(items, cut))
+
+
+_logits_up_to.__name__ = "policy_logits"  # the same function; its mistakes are about the cut
+
+
+@onto(straight_through_loss)
+def joint_loss(loss: Callable) -> Callable:
+    """The package's loss of a whole model."""
+    return lambda model, batch, cost: loss(_whole_model(model), batch, cost)
+
+
+def training_step(model: Any, batch: Windows, cost: float, optimizer: torch.optim.Optimizer) -> float:
+    """A step by a closure, which some optimizers call more than once."""
+
+    def loss_and_gradients() -> Tensor:
+        loss, parameters = joint_loss(model, batch, cost), list(model.parameters())
+        for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True)):
+            parameter.grad = slope
+        return loss.detach()
+
+    return float(optimizer.step(loss_and_gradients))  # type: ignore[arg-type]
+
+
+def at_the_same_rate(gates: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """The package's random gates; a generator says where they start."""
+    with torch.random.fork_rng(devices=[], enabled=generator is not None):
+        if generator is not None:
+            torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        return random_gates(len(gates), gates.shape[1], float(gates.mean())).to(gates.dtype)
+
+
+@onto(per_row)
+def accuracy_under(mean: Callable) -> Callable:
+    """How often the true item has rank 1."""
+    return lambda model, cases, gates: mean((rank_cases(_whole_model(model), cases, gates=gates) == 1).float(), cases)
+
+
+@onto(paired_difference)
+def paired(difference: Callable) -> Callable:
+    """The package's difference, from the mean draw of each user."""
+    return lambda learned, random: tuple(difference(learned, random.mean(dim=0)))
+
+
 def _randomise(trial: Trial, module: Any) -> Any:
     """Random parameters; padding stays 0."""
     with torch.no_grad():
@@ -236,7 +288,42 @@ def _sure(trial: Trial) -> tuple[BareModel, Windows]:
     return model, batch
 
 
-# --- adaptive output ---
+# --- the walk through gated blocks ---
+
+GATE = "gate = gates[:, index, None, None].to(out.dtype)"
+MIX = "hidden = torch.lerp(hidden, out, gate)"
+RUN = "out = block(hidden, mask)"
+
+ADAPTIVE_OUTPUT = (
+    Mistake("before and after are swapped: gate 1 keeps the block", MIX, "hidden = torch.lerp(out, hidden, gate)"),
+    Mistake("the gate is a factor on the block's output: a skipped block has to hand on what came in, not zeros",
+            MIX, "hidden = gate * out"),
+    Mistake("what came in is added in either case: take (1 - gate) of it", MIX, "hidden = hidden + gate * out"),
+    Mistake("the gates run along the channels: there is one for each row", GATE, GATE.replace(", None, None", "")),
+    Mistake("the gates run along time: there is one for each row", GATE, GATE.replace(", None, None", ", None")),
+    Mistake("the first row's gate serves all rows", GATE, GATE.replace("[:,", "[:1,")),
+    Mistake("no gradient reaches the gate: it is detached, or it only chooses (where, if, index). Write the formula",
+            MIX, "hidden = torch.lerp(hidden, out, gate.detach())"),
+    Mistake("the result is detached, or made without gradients", MIX, f"{MIX}.detach()"),
+)  # fmt: skip
+GATED_ENCODE = (
+    Mistake("a gate needs its gradient, also one that is 0: run every block and let the formula weigh its output",
+            MIX, "hidden = torch.lerp(hidden, out, gate.detach())"),
+    Mistake("the blocks are called without a mask: they read what stands at padding", RUN, "out = block(hidden)"),
+    Mistake("every block reads the embedding: it has to read what the block before it handed on",
+            RUN, "out = block(self.embed(items), mask)"),
+    Mistake("blocks read the outputs of the full network: a block has to read the adaptive output before it",
+            RUN, "full = out = block(full if index else hidden, mask)"),
+    Mistake("a skipped block hands on the embedding: it has to hand on what came in",
+            MIX, "hidden = torch.lerp(self.embed(items), out, gate)"),
+    Mistake("a skipped block hands on zeros: it has to hand on what came in", MIX, "hidden = gate * out"),
+    Mistake("the gates are read the other way round: 1 keeps the block",
+            MIX, "hidden = torch.lerp(hidden, out, 1 - gate)"),
+    Mistake("the gates are in the wrong order: column l belongs to block l", GATE, GATE.replace("index", "-1 - index")),
+    Mistake("rows and blocks of the gates are swapped", GATE, "gate = gates[index, :, None, None].to(out.dtype)"),
+    Mistake("all gates count as 1", MIX, "hidden = out"),
+    Mistake("the first row's gates serve all rows: each row has its own", GATE, GATE.replace("[:,", "[:1,")),
+)  # fmt: skip
 
 
 def _adaptive_output(trial: Trial) -> None:
@@ -248,14 +335,6 @@ def _adaptive_output(trial: Trial) -> None:
             trial.same(before, after, gates)
         trial.same(before, after, hard, gradients=True)
         trial.same(before, after, trial.normal(batch).sigmoid(), gradients=True)
-
-
-def _mixed(before: Tensor, after: Tensor, gate: Tensor) -> Tensor:
-    return gate * after + (1 - gate) * before
-
-
-def _rounded(before: Tensor, after: Tensor, gates: Tensor) -> Tensor:
-    return torch.where(gates[:, None, None] > 0.5, after, before)
 
 
 check_adaptive_output = Check(
@@ -270,43 +349,8 @@ check_adaptive_output = Check(
     body=_adaptive_output,
     minutes=5,
     difficulty=1,
-    mistakes={
-        "before and after are swapped: gate 1 keeps the block": lambda b, a, g: _mixed(a, b, g[:, None, None]),
-        "the gate is a factor on the block's output: a skipped block has to hand on what came in, not zeros":
-            lambda b, a, g: g[:, None, None] * a,
-        "what came in is added in either case: take (1 - gate) of it": lambda b, a, g: b + g[:, None, None] * a,
-        "the gates run along the channels: there is one for each row": lambda b, a, g: _mixed(b, a, g),
-        "the gates run along time: there is one for each row": lambda b, a, g: _mixed(b, a, g[:, None]),
-        "the first row's gate serves all rows": lambda b, a, g: _mixed(b, a, g[0]),
-        "no gradient reaches the gate: it is detached, or it only chooses (where, if, index). Write the formula":
-            lambda b, a, g: _mixed(b, a, g.detach()[:, None, None]),
-        "gates are rounded, or only choose (where, if, index). Write the formula, which holds for any number": _rounded,
-        "the result is detached, or made without gradients": lambda b, a, g: _mixed(b, a, g[:, None, None]).detach(),
-    },
-)  # fmt: skip
-
-
-# --- the walk through gated blocks ---
-
-
-def _walk(
-    backbone: Any,
-    items: Tensor,
-    gates: Tensor,
-    *,
-    mix: Callable[[Tensor, Tensor, Tensor], Tensor] = adaptive_output,
-    masked: bool = True,
-    reads: str = "adaptive",
-    falls_back_on: str = "adaptive",
-) -> Tensor:
-    """The walk, with a step replaced: what a block reads, and what goes on when it is skipped."""
-    mask = items > 0 if masked else None
-    embedded = hidden = full = backbone.embed(items)
-    for index, block in enumerate(backbone.blocks):
-        full = block(full, mask)
-        out = {"adaptive": block(hidden, mask), "full": full, "embedding": block(embedded, mask)}[reads]
-        hidden = mix({"adaptive": hidden, "embedding": embedded}[falls_back_on], out, gates[:, index])
-    return hidden
+    mistakes=ADAPTIVE_OUTPUT,
+)
 
 
 def _walks(trial: Trial) -> list[tuple[Any, Tensor, Tensor]]:
@@ -323,7 +367,7 @@ def _walks(trial: Trial) -> list[tuple[Any, Tensor, Tensor]]:
 
 def _gated_encode(trial: Trial) -> None:
     for backbone, items, gates in _walks(trial):
-        trial.same_results(lambda f: lambda *given: f(*given), backbone, items, gates)
+        trial.same(backbone, items, gates)
 
 
 def _gated_encode_gradient(trial: Trial) -> None:
@@ -343,61 +387,74 @@ def _at_gates(trial: Trial, f: Any, backbone: Any, items: Tensor, gates: Tensor)
     return dict(zip(leaves, found))
 
 
-_GATED_HINTS = (
-    "Start with `backbone.embed(items)`. Each block reads what the adaptive output of the block before it was.",
-    "A block is called with the hidden states and a mask, True at real items. Its gate is one column of `gates`.",
-    "Four lines: embed, then for each block its output, then your `adaptive_output` of input, output and its column.",
-)
-_GATED_TASK = (
-    "Embed the items, then walk through `backbone.blocks`: each is called as block(hidden, mask), mask True at "
-    "real items, and its adaptive output goes on to the next. Return the last one, (batch, time, channel)."
-)
-_GATED_MISTAKES = {
-    "the blocks are called without a mask: they read what stands at padding":
-        lambda b, i, g: _walk(b, i, g, masked=False),
-    "every block reads the embedding: it has to read what the block before it handed on":
-        lambda b, i, g: _walk(b, i, g, reads="embedding"),
-    "blocks read the outputs of the full network: a block has to read the adaptive output before it":
-        lambda b, i, g: _walk(b, i, g, reads="full"),
-    "a skipped block hands on the embedding: it has to hand on what came in":
-        lambda b, i, g: _walk(b, i, g, falls_back_on="embedding"),
-    "a skipped block hands on zeros: it has to hand on what came in":
-        lambda b, i, g: _walk(b, i, g, mix=lambda before, after, gate: gate[:, None, None] * after),
-    "the gates are read the other way round: 1 keeps the block": lambda b, i, g: _walk(b, i, 1 - g),
-    "the gates are in the wrong order: column l belongs to block l": lambda b, i, g: _walk(b, i, g.flip(1)),
-    "rows and blocks of the gates are swapped": lambda b, i, g: _walk(b, i, g.T),
-    "all gates count as 1": lambda b, i, g: _walk(b, i, torch.ones_like(g)),
-    "the first row's gates serve all rows: each row has its own": lambda b, i, g: _walk(b, i, g[:1].expand_as(g)),
-    "a gate needs its gradient, also one that is 0: run every block and let the formula weigh its output":
-        lambda b, i, g: _walk(b, i, g.detach()),
-}  # fmt: skip
 check_gated_encode = Check(
     part="assignment_3.gated_encode",
     course=gated_encode,
-    task=_GATED_TASK,
-    hints=_GATED_HINTS,
+    task="Embed the items, then walk through `backbone.blocks`: each is called as block(hidden, mask), mask True at "
+    "real items, and its adaptive output goes on to the next. Return the last one, (batch, time, channel).",
+    hints=(
+        "Start with `backbone.embed(items)`. Each block reads what the adaptive output of the block before it was.",
+        "A block is called with the hidden states and a mask, True at real items. Its gate is one column of `gates`.",
+        "Four lines: embed, then for each block its output, then your `adaptive_output` of input, output and its "
+        "column.",
+    ),
     body=_gated_encode,
     minutes=10,
     difficulty=2,
-    mistakes=_GATED_MISTAKES,
+    mistakes=GATED_ENCODE,
 )
-check_gated_encode_gradient = Check(
-    part="assignment_3.gated_encode_gradient",
-    task=_GATED_TASK,
-    hints=_GATED_HINTS,
-    body=_gated_encode_gradient,
-    minutes=5,
-    difficulty=2,
-    mistakes=_GATED_MISTAKES,
-    course=gated_encode,
+check_gated_encode_gradient = replace(
+    check_gated_encode, part="assignment_3.gated_encode_gradient", body=_gated_encode_gradient, minutes=5
 )
 
 
 # --- the policy's forward pass ---
 
+POOL = "return (hidden * real).sum(dim=1) / real.sum(dim=1)"
+LOGITS = "return self.output(state_of(hidden, mask)).unflatten(-1, (-1, 2))"
+SEEN = "items.masked_fill(torch.arange(items.shape[1], device=items.device) > cut.unsqueeze(1), 0)"
+
+MASKED_MEAN = (
+    Mistake("the sum is divided by all positions: padding counts in the mean",
+            POOL, "return (hidden * real).mean(dim=1)"),
+    Mistake("padding is not left out: it is in the sum and in the count", POOL, "return hidden.mean(dim=1)"),
+    Mistake("padding is in the sum: mask it before you add up", "(hidden * real).sum", "hidden.sum"),
+    Mistake("this is the sum over the real positions: divide it by their number", " / real.sum(dim=1)", ""),
+    Mistake("the sum is divided by the real positions of the whole batch: each row has a count of its own",
+            " / real.sum(dim=1)", " / real.sum()"),
+    Mistake("this is the last position, not the mean over the real ones", POOL, "return hidden[:, -1]"),
+    Mistake("1 is added to the count of every row: only an empty row needs that",
+            " / real.sum(dim=1)", " / (real.sum(dim=1) + 1)"),
+    Mistake("this is the largest value, not the mean",
+            POOL, "return hidden.masked_fill(~real, -torch.inf).amax(dim=1)"),
+    Mistake("the mask is read the other way round: True is a real position",
+            "real = mask.unsqueeze(-1)", "real = ~mask.unsqueeze(-1)"),
+    Mistake("the result is detached: the policy needs its gradient",
+            "(hidden * real).sum", "(hidden.detach() * real).sum"),
+)  # fmt: skip
+POLICY_LOGITS = (
+    *MASKED_MEAN[:-1],
+    Mistake("the blocks are called without a mask: they read what stands at padding",
+            "hidden = block(hidden, mask)", "hidden = block(hidden)"),
+    Mistake("the policy's blocks are missing", "for block in self.blocks:", "for block in ():"),
+    Mistake("these are probabilities: return the logits, before any softmax", LOGITS, f"{LOGITS}.softmax(dim=-1)"),
+    Mistake("these are squeezed by a sigmoid: return the logits", LOGITS, f"{LOGITS}.sigmoid()"),
+    Mistake("keep and skip are swapped", LOGITS, f"{LOGITS}.flip(-1)"),
+    Mistake("keep and skip of a block lie side by side in the output: blocks on the second axis, each pair on the last",
+            ".unflatten(-1, (-1, 2))", ".unflatten(-1, (2, -1)).transpose(1, 2)"),
+)  # fmt: skip
+UP_TO_THE_CUT = (
+    Mistake("the cut is not used: the policy reads what comes after it", SEEN, "items"),
+    Mistake("the item at the cut is missing: the policy reads up to and including it", SEEN, SEEN.replace(">", ">=")),
+    Mistake("one item after the cut is read", SEEN, SEEN.replace("> cut", "> 1 + cut")),
+    Mistake("items before the cut are hidden, and those from it on are read: it is the other way round",
+            SEEN, SEEN.replace("> cut", "< cut")),
+    Mistake("the first row's cut serves all rows", SEEN, SEEN.replace("cut.unsqueeze(1)", "cut[0]")),
+)  # fmt: skip
+
 
 def _masked_mean(trial: Trial) -> None:
-    for lengths, width, channels in (((4, 1, 3), 4, 2), ((2,), 5, 3), ((3, 3), 3, 3)):
+    for lengths, width, channels in (((6, 1, 3), 6, 4), ((2,), 5, 3), ((3, 3), 3, 3)):
         mask = torch.arange(width) >= width - torch.tensor(lengths)[:, None]
         trial.same(trial.normal(len(lengths), width, channels), mask, gradients=True)
     between = trial.integers(0, 1, 5, 6).bool()  # padding anywhere
@@ -423,187 +480,114 @@ check_masked_mean = Check(
     body=_masked_mean,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "the sum is divided by all positions: padding counts in the mean":
-            lambda h, m: (h * m.unsqueeze(-1)).mean(dim=1),
-        "padding is not left out: it is in the sum and in the count": lambda h, m: h.mean(dim=1),
-        "padding is in the sum: mask it before you add up":
-            lambda h, m: h.sum(dim=1) / m.sum(dim=1, keepdim=True).clamp_min(1),
-        "this is the sum over the real positions: divide it by their number":
-            lambda h, m: (h * m.unsqueeze(-1)).sum(dim=1),
-        "the sum is divided by the real positions of the whole batch: each row has a count of its own":
-            lambda h, m: (h * m.unsqueeze(-1)).sum(dim=1) / m.sum().clamp_min(1),
-        "this is the last position, not the mean": lambda h, m: h[:, -1],
-        "1 is added to the count of every row: only an empty row needs that":
-            lambda h, m: (h * m.unsqueeze(-1)).sum(dim=1) / (m.sum(dim=1, keepdim=True) + 1),
-        "this is the largest value, not the mean": lambda h, m: h.masked_fill(~m.unsqueeze(-1), -torch.inf).amax(dim=1),
-        "the mask is read the other way round: True is a real position":
-            lambda h, m: (h * ~m.unsqueeze(-1)).sum(dim=1) / (~m).sum(dim=1, keepdim=True).clamp_min(1),
-        "the result is detached: the policy needs its gradient": lambda h, m: masked_mean(h, m).detach(),
-    },
-)  # fmt: skip
-
-
-def _logits(
-    policy: Any,
-    items: Tensor,
-    cut: Tensor | None,
-    *,
-    masked: bool = True,
-    pool: Callable[[Tensor, Tensor], Tensor] = masked_mean,
-    real_to_blocks: str = "what is read",
-    real_to_mean: str = "what is read",
-) -> Tensor:
-    """The forward pass, with a step replaced."""
-    read = visible(items, cut)
-    masks = {"what is read": read > 0, "all items": items > 0}
-    hidden = policy.embedding(read)
-    for block in policy.blocks:
-        hidden = block(hidden, masks[real_to_blocks] if masked else None)
-    return policy.output(pool(hidden, masks[real_to_mean])).unflatten(-1, (-1, 2))
+    mistakes=MASKED_MEAN,
+)
 
 
 def _policies(trial: Trial) -> list[tuple[Any, Tensor]]:
     cases = []
-    for num_blocks, lengths in ((3, (6, 3, 4, 2)), (2, (5, 4)), (1, (4,))):
+    for num_blocks, lengths in ((3, (6, 9, 7, 4)), (2, (4, 5)), (1, (4,))):
         policy = _randomise(trial, BarePolicy(NUM_ITEMS, num_blocks))
-        cases.append((policy, trial.histories(NUM_ITEMS, list(lengths), max(lengths) + (num_blocks > 1))))
+        cases.append((policy, trial.histories(NUM_ITEMS, list(lengths), max(lengths) + 2 * (num_blocks > 1))))
     return cases
 
 
 def _policy_logits(trial: Trial) -> None:
     for policy, items in _policies(trial):
-        last = torch.full((len(items),), items.shape[1] - 1)
-        for cut in (None, last):
-            logits = trial.same_results(lambda f: lambda *given: f(*given), policy, items, cut)
-        padded = trial.call(trial.answer, policy, F.pad(items, (5, 0)), None)
-        trial.require(torch.allclose(logits, padded, atol=1e-4), "5 more zeros on the left change the logits",
-                      "padding may be read nowhere: not by the blocks, not in the mean", policy, items)  # fmt: skip
-        trial.require(logits.requires_grad, "the logits have no gradient", "something is detached", policy, items)
+        for cut in (None, torch.full((len(items),), items.shape[1] - 1)):
+            logits = trial.same(policy, items, cut)
+        trial.require(logits.requires_grad, "the logits have no gradient", "", policy, items)
+        trial.same(policy, F.pad(items, (5, 0)), None)
 
 
 def _policy_logits_cut(trial: Trial) -> None:
     for policy, items in _policies(trial)[:2]:
         first = (items > 0).int().argmax(dim=1)
-        for cut in ((first + items.shape[1] - 1) // 2, first):
-            found = trial.same_results(lambda f: lambda *given: f(*given), policy, items, cut)
-            late = torch.arange(items.shape[1]) > cut[:, None]
-            other = trial.call(trial.answer, policy, torch.where(late, 1 + items % NUM_ITEMS, items), cut)
-            trial.require(torch.allclose(found, other, atol=1e-5), "other items after the cut change the logits",
-                          "what comes after the cut is read", policy, items, cut)  # fmt: skip
+        for cut in ((first + items.shape[1]) // 2, first):
+            late, given = torch.arange(items.shape[1]) > cut[:, None], (policy, items, cut)
+            found, others, nothing = (
+                trial.call(trial.answer, policy, torch.where(late, later, items), cut)
+                for later in (items, 1 + items % NUM_ITEMS, 0)
+            )
+            if torch.allclose(found, others, atol=1e-5) and not torch.allclose(found, nothing, atol=1e-5):
+                trial.fail("padding in place of what comes after the cut changes the logits, another item does not",
+                           "what comes after the cut counts as real for blocks or mean: mask what is read, not all "
+                           "items", *given)  # fmt: skip
+            trial.same(*given)
 
 
-_POLICY_TASK = (
-    "From the items up to and including the cut: policy.embedding, each of policy.blocks as block(hidden, mask), your "
-    "masked_mean, policy.output. Return logits (batch, block, 2), (keep, skip) on the last axis; the output layer "
-    "gives keep and skip of block 1, then keep and skip of block 2, and so on. cut=None reads all."
-)
-_POLICY_HINTS = (
-    "First decide what may be read: `visible`. From there on use only that; items themselves no longer occur.",
-    "The mask is True where something real is read. The blocks need it, and the mean needs it.",
-    "2 · L numbers a row become (L, 2): keep and skip of a block lie side by side, so `unflatten(-1, (-1, 2))`.",
-)
-_POLICY_MISTAKES = {
-    "the mean runs over all positions: padding may not count":
-        lambda p, i, c: _logits(p, i, c, pool=lambda h, m: h.mean(dim=1)),
-    "padding counts in the mean: divide by the number of real positions":
-        lambda p, i, c: _logits(p, i, c, pool=lambda h, m: (h * m.unsqueeze(-1)).mean(dim=1)),
-    "this is a sum over the positions, not their mean":
-        lambda p, i, c: _logits(p, i, c, pool=lambda h, m: (h * m.unsqueeze(-1)).sum(dim=1)),
-    "you take the last position, not the mean over the real ones":
-        lambda p, i, c: _logits(p, i, c, pool=lambda h, m: h[:, -1]),
-    "the blocks are called without a mask: they read what stands at padding":
-        lambda p, i, c: _logits(p, i, c, masked=False),
-    "the policy's blocks are missing": lambda p, i, c: p.output(
-        masked_mean(p.embedding(visible(i, c)), visible(i, c) > 0)).unflatten(-1, (-1, 2)),
-    "these are probabilities: return the logits, before any softmax": lambda p, i, c: _logits(p, i, c).softmax(dim=-1),
-    "these are squeezed by a sigmoid: return the logits": lambda p, i, c: _logits(p, i, c).sigmoid(),
-    "keep and skip are swapped": lambda p, i, c: _logits(p, i, c).flip(-1),
-    "keep and skip of a block lie side by side in the output: blocks on the second axis, (keep, skip) on the last":
-        lambda p, i, c: _logits(p, i, c).flatten(1).unflatten(-1, (2, -1)).transpose(1, 2),
-    "the cut is not used: the policy reads what comes after it": lambda p, i, c: _logits(p, i, None),
-    "the item at the cut is missing: the policy reads up to and including it":
-        lambda p, i, c: _logits(p, i, c - 1),
-    "one item after the cut is read": lambda p, i, c: _logits(p, i, c + 1),
-    "items before the cut are hidden, and those from it on are read: it is the other way round":
-        lambda p, i, c: _logits(p, i * (torch.arange(i.shape[1]) >= c[:, None]), None),
-    "the items after the cut count in the mean: mask what is read, not all items":
-        lambda p, i, c: _logits(p, i, c, real_to_mean="all items"),
-    "what comes after the cut counts as real for blocks and mean: mask what is read, not all items":
-        lambda p, i, c: _logits(p, i, c, real_to_blocks="all items", real_to_mean="all items"),
-    "the first row's cut serves all rows": lambda p, i, c: _logits(p, i, c[:1].expand_as(c)),
-}  # fmt: skip
 check_policy_logits = Check(
     part="assignment_3.policy_logits",
     course=policy_logits,
-    task=_POLICY_TASK,
-    hints=_POLICY_HINTS,
+    task="From the items up to and including the cut: policy.embedding, each of policy.blocks as block(hidden, mask), "
+    "your "
+    "masked_mean, policy.output. Return logits (batch, block, 2), (keep, skip) on the last axis; the output layer "
+    "gives keep and skip of block 1, then keep and skip of block 2, and so on. cut=None reads all.",
+    hints=(
+        "First decide what may be read: `visible`. From there on use only that; items themselves no longer occur.",
+        "The mask is True where something real is read. The blocks need it, and the mean needs it.",
+        "2 · L numbers a row become (L, 2): keep and skip of a block lie side by side, so `unflatten(-1, (-1, 2))`.",
+    ),
     body=_policy_logits,
     minutes=15,
     difficulty=3,
-    mistakes=_POLICY_MISTAKES,
+    mistakes=POLICY_LOGITS,
 )
-check_policy_logits_cut = Check(
+check_policy_logits_cut = replace(
+    check_policy_logits,
     part="assignment_3.policy_logits_cut",
-    task=_POLICY_TASK,
-    hints=_POLICY_HINTS,
     body=_policy_logits_cut,
     minutes=5,
-    difficulty=3,
-    mistakes=_POLICY_MISTAKES,
-    course=policy_logits,
+    course=_logits_up_to,
+    mistakes=UP_TO_THE_CUT,
 )
 
 
 # --- the joint loss ---
 
+SAMPLE = "gates = model.gates(batch.items, batch.cut, sample=True)\n    return losses_at"
+TOTAL = 'return losses_at(model.backbone, batch, gates, reduction="mean") + cost * gates.mean()'
+LOGITS_OF = "model.gate_logits(batch.items, batch.cut)"
+BEFORE_THE_NOISE = "a sigmoid or a softmax comes before the noise: the noise belongs to the logits"
+ONE_HOT = "model.gates(batch.items, batch.cut, sample=True)"
 
-def _sampled(logits: Tensor, tau: float) -> Tensor:
-    return gumbel_softmax(logits, tau, hard=True)[..., 0]
-
-
-def _soft(logits: Tensor, tau: float) -> Tensor:
-    return gumbel_softmax(logits, tau)[..., 0]
-
-
-def _greedy(logits: Tensor, tau: float = 1.0) -> Tensor:
-    return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
-
-
-def _identity(logits: Tensor, tau: float) -> Tensor:
-    """Straight-through without the soft sample: the gradient of the gate goes to the logit as it is."""
-    keep = logits[..., 0] - logits[..., 1]
-    return _sampled(logits, tau).detach() + keep - keep.detach()
-
-
-def _of_positions(model: Any, batch: Windows, gates: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy at each scored position, and the row that it belongs to."""
-    where = batch.scored()
-    scores = model.backbone.score(gated_encode(model.backbone, batch.items, gates)[where])
-    return F.cross_entropy(scores, batch.targets[where], reduction="none"), where.nonzero()[:, 0]
-
-
-def _joint_loss(
-    model: Any,
-    batch: Windows,
-    cost: float,
-    *,
-    choose: Callable[[Tensor, float], Tensor] = _sampled,
-    reads: str = "up to the cut",
-    runs: Callable[[Tensor], Tensor] = lambda gates: gates,
-    price: Callable[[Tensor], Tensor] = torch.mean,
-    tau: float | None = None,
-) -> Tensor:
-    """The joint loss, with a step replaced: the choice, what is read, the gates that run, what they cost."""
-    cut = batch.cut if reads == "up to the cut" else None
-    gates = choose(policy_logits(model.policy, batch.items, cut), tau or model.tau)
-    return _of_positions(model, batch, runs(gates))[0].mean() + cost * price(gates)
-
-
-def _mean_of_rows(model: Any, batch: Windows, cost: float) -> Tensor:
-    gates = _greedy(policy_logits(model.policy, batch.items, batch.cut))
-    losses, rows = _of_positions(model, batch, gates)
-    return torch.stack([losses[rows == row].mean() for row in range(len(batch))]).mean() + cost * gates.mean()
+JOINT_LOSS = (
+    Mistake("the gates are detached: use straight-through ones",
+            SAMPLE, SAMPLE.replace(ONE_HOT, f"{ONE_HOT}.detach()")),
+    Mistake(BEFORE_THE_NOISE, SAMPLE, SAMPLE.replace(ONE_HOT, f"model.decide({LOGITS_OF}.sigmoid(), sample=True)")),
+    Mistake(BEFORE_THE_NOISE, SAMPLE, SAMPLE.replace(ONE_HOT, f"model.decide({LOGITS_OF}.softmax(-1), sample=True)")),
+    Mistake("the gates are greedy: sample them, or the policy never explores", SAMPLE, SAMPLE.replace("True", "False")),
+    Mistake("the temperature is fixed: use model.tau", SAMPLE, "model.tau = 10.0\n    " + SAMPLE),
+    Mistake("the slope is not the soft sample's: gumbel_softmax(…, hard=True) brings it", SAMPLE,
+            f"gap = {LOGITS_OF}.diff(dim=-1)[..., 0]\n    "
+            + SAMPLE.replace(ONE_HOT, f"{ONE_HOT}.detach() - gap + gap.detach()")),
+    Mistake("the cost does not reach the policy: its gates are detached", TOTAL, TOTAL + ".detach()"),
+    Mistake("the recommendation loss does not reach the policy: the gates that run the blocks are detached",
+            TOTAL, TOTAL.replace("gates, red", "gates.detach(), red")),
+    Mistake("the cost is missing", TOTAL, TOTAL.replace(" + cost * gates.mean()", "")),
+    Mistake("the cost counts kept blocks: it is the mean gate that costs, over rows and blocks",
+            TOTAL, TOTAL.replace("gates.mean()", "gates.sum(dim=1).mean()")),
+    Mistake("the cost grows with all gates of the batch: take their mean",
+            TOTAL, TOTAL.replace("gates.mean()", "gates.sum()")),
+    Mistake("the cost is on the skipped blocks: it is keeping that costs",
+            TOTAL, TOTAL.replace("gates.mean()", "(1 - gates).mean()")),
+    Mistake("the cost is subtracted: it is added", TOTAL, TOTAL.replace("+ cost", "- cost")),
+    Mistake("column 1 says skip: the gate is column 0", SAMPLE, SAMPLE.replace("model.gates", "1 - model.gates")),
+    Mistake("the policy reads what comes after the cut: hand it batch.cut", SAMPLE, SAMPLE.replace(", batch.cut", "")),
+    Mistake("the blocks run under soft gates: they need hard ones", SAMPLE,
+            "from skiprec_lite.gumbel import gumbel_softmax\n\n    "
+            + SAMPLE.replace(ONE_HOT, f"gumbel_softmax({LOGITS_OF}, model.tau)[..., 0]")),
+    Mistake("all blocks run: the gates do not reach the encoder",
+            TOTAL, TOTAL.replace("gates, red", "torch.ones_like(gates), red")),
+    Mistake("this is a mean of the rows' means: take one mean over all scored positions", TOTAL,
+            "return per_row(losses_at(model.backbone, batch, gates), batch).mean() + cost * gates.mean()"),
+    Mistake("the losses are added up: take their mean over the scored positions",
+            TOTAL, TOTAL.replace('"mean"', '"sum"')),
+    Mistake("take the mean over the scored positions: the loss is a single number",
+            TOTAL, TOTAL.replace('"mean"', '"none"')),
+    Mistake("the cost is on the probabilities: it is the sampled gates that cost",
+            TOTAL, TOTAL.replace("gates.mean()", f"{LOGITS_OF}.softmax(dim=-1)[..., 0].mean()")),
+)  # fmt: skip
 
 
 def _loss_of(trial: Trial, f: Any, model: nn.Module, batch: Windows, cost: float) -> Tensor:
@@ -625,8 +609,7 @@ def _steady(trial: Trial, model: nn.Module, batch: Windows) -> None:
     torch.manual_seed(trial.seed)
     found = torch.stack([_loss_of(trial, trial.answer, model, batch, 1.0).detach() for _ in range(4)])
     trial.require(found.max() - found.min() < 1e-4, "four calls differ, though no draw can change a gate",
-                  "the logits do not come to the noise as they are: a sigmoid, a softmax or tau comes before the noise",
-                  model, batch, 1.0)  # fmt: skip
+                  "", model, batch, 1.0)  # fmt: skip
 
 
 def _value(trial: Trial) -> None:
@@ -642,22 +625,15 @@ def _rates(trial: Trial) -> None:
     for bias in (2.5, -1.0):
         model, batch = _randomise(trial, BareModel(NUM_ITEMS, 3)), _batch(trial, (6, 2, 4, 1) * 60, 6)
         model.policy.output.bias.data = torch.tensor([bias / 2, -bias / 2]).repeat(3)
-        logits = policy_logits(model.policy, batch.items, batch.cut).detach()
+        keep = float(policy_logits(model.policy, batch.items, batch.cut).softmax(dim=-1)[..., 0].mean())
         torch.manual_seed(trial.seed)
         found = torch.stack([_loss_of(trial, trial.answer, model, batch, dear).detach() for _ in range(calls)]) / dear
-        say = (model, batch, dear)
-        trial.require(found.unique().numel() > 1, "every call has the same gates",
-                      "sample them: greedy gates never explore, and the policy learns nothing", *say)  # fmt: skip
-        keep, kept = float(logits.softmax(dim=-1)[..., 0].mean()), float(found.mean())
+        kept, say = float(found.mean()), (model, batch, dear)
+        trial.require(found.unique().numel() > 1, f"every call has the same gates, {kept:.3g} of them 1", "", *say)
         trial.require(0.01 < kept <= 1, f"the loss grows by {kept:.3g} · cost, expected {keep:.2f} · cost",
                       "the mean gate, over rows and blocks, has to be in it", *say)  # fmt: skip
-        cause = "column 0 is keep, and it is keeping that costs" if abs(kept + keep - 1) < 0.03 else ""
-        for squeezed, logits_then in (("sigmoid", logits.sigmoid()), ("softmax", logits.softmax(dim=-1))):
-            rate = float(logits_then.softmax(dim=-1)[..., 0].mean())
-            if abs(kept - rate) < 0.03:
-                cause = f"a {squeezed} comes before the noise: the noise belongs to the logits"
-        found_rates = f"{kept:.2f} of the gates are 1, expected {keep:.2f}, as the policy says"
-        trial.require(abs(kept - keep) < 0.04, found_rates, cause, *say)
+        trial.require(abs(kept - keep) < 0.04, f"{kept:.2f} of the gates are 1, expected {keep:.2f}, as the policy "
+                      "says", "sample them from the logits as they are; column 0 is keep", *say)  # fmt: skip
         trial.require(found.std() < 0.08, "the gates of one call are alike in all rows or blocks",
                       "each row and each block draws for itself", *say)  # fmt: skip
 
@@ -679,97 +655,49 @@ def _joint_loss_gradient(trial: Trial) -> None:
         trial.require(found["the backbone"].any(), "no gradient reaches the backbone", "", model, batch, cost)
         if not found["the policy"].any():
             mild = _randomise(trial, BareModel(NUM_ITEMS, 3))
-            by_tau = _gradients(trial, trial.answer, mild, batch, 0.7)["the policy"].any()
-            cause = "the gates are detached, rounded or greedy: use straight-through ones"
-            if by_tau:
-                cause = "the temperature is fixed: use model.tau"
-            elif not cost:
-                cause = "the recommendation loss never gets there: the gates that run the blocks are detached"
-            trial.fail(
-                f"no gradient reaches the policy (tau {model.tau:g}, logits as large)", cause, model, batch, cost
-            )
+            there = _gradients(trial, trial.answer, mild, batch, 0.7)["the policy"].any()
+            but = ", but one does at a tau of 1" if there and cost else ""
+            trial.fail(f"no gradient reaches the policy (tau {model.tau:g}, logits as large){but}", "",
+                       model, batch, cost)  # fmt: skip
         trial.same_results(lambda f: lambda *given: _gradients(trial, f, *given), model, batch, cost)
 
 
-_JOINT_TASK = (
-    "Sample straight-through gates at model.tau from your policy_logits up to batch.cut, run your gated_encode under "
-    "them, and return the cross-entropy of model.backbone.score at the scored positions (mean over them) plus "
-    "cost · (mean gate)."
-)
-_JOINT_HINTS = (
-    "Four steps: logits, gates, hidden states, loss. The first three are functions that you have.",
-    "`gumbel_softmax(logits, tau, hard=True)` gives (keep, skip) for each block, exactly one-hot. The gate is one of "
-    "its two columns.",
-    "`batch.scored()` is a mask: index the hidden states and batch.targets with it before you score. The mean gate is "
-    "over rows and blocks.",
-)
-_JOINT_MISTAKES = {
-    "the slope is not the soft sample's: gumbel_softmax(…, hard=True) brings it":
-        lambda m, b, c: _joint_loss(m, b, c, choose=_identity),
-    "the cost does not reach the policy: its gates are detached":
-        lambda m, b, c: _joint_loss(m, b, c, price=lambda g: g.mean().detach()),
-    "the recommendation loss does not reach the policy: the gates that run the blocks are detached":
-        lambda m, b, c: _joint_loss(m, b, c, runs=torch.detach),
-    "the cost is missing": lambda m, b, c: _joint_loss(m, b, 0.0),
-    "the cost counts kept blocks: it is the mean gate that costs, over rows and blocks":
-        lambda m, b, c: _joint_loss(m, b, c, price=lambda g: g.sum(dim=1).mean()),
-    "the cost grows with all gates of the batch: take their mean":
-        lambda m, b, c: _joint_loss(m, b, c, price=torch.sum),
-    "the cost is on the skipped blocks: it is keeping that costs":
-        lambda m, b, c: _joint_loss(m, b, c, price=lambda g: 1 - g.mean()),
-    "the cost is subtracted: it is added": lambda m, b, c: _joint_loss(m, b, -c),
-    "column 1 says skip: the gate is column 0":
-        lambda m, b, c: _joint_loss(m, b, c, choose=lambda x, tau: 1 - _sampled(x, tau)),
-    "the policy reads what comes after the cut: hand it batch.cut": lambda m, b, c: _joint_loss(m, b, c, reads="all"),
-    "the blocks run under soft gates: they need hard ones": lambda m, b, c: _joint_loss(m, b, c, choose=_soft),
-    "all blocks run: the gates do not reach the encoder": lambda m, b, c: _joint_loss(m, b, c, runs=torch.ones_like),
-    "this is a mean of the rows' means: take one mean over all scored positions": _mean_of_rows,
-    "the losses are added up: take their mean over the scored positions": lambda m, b, c: (
-        _joint_loss(m, b, 0.0) * b.scored().sum() + _joint_loss(m, b, c) - _joint_loss(m, b, 0.0)),
-    "the cost is on the probabilities: it is the sampled gates that cost": lambda m, b, c: _joint_loss(
-        m, b, 0.0) + c * policy_logits(m.policy, b.items, b.cut).softmax(dim=-1)[..., 0].mean(),
-}  # fmt: skip
 check_joint_loss = Check(
     part="assignment_3.joint_loss",
     course=joint_loss,
-    task=_JOINT_TASK,
-    hints=_JOINT_HINTS,
+    task="Sample straight-through gates at model.tau from your policy_logits up to batch.cut, run your gated_encode "
+    "under "
+    "them, and return the cross-entropy of model.backbone.score at the scored positions (mean over them) plus "
+    "cost · (mean gate).",
+    hints=(
+        "Four steps: logits, gates, hidden states, loss. The first three are functions that you have.",
+        "`gumbel_softmax(logits, tau, hard=True)` gives (keep, skip) for each block, exactly one-hot. The gate is one "
+        "of "
+        "its two columns.",
+        "`batch.scored()` is a mask: index the hidden states and batch.targets with it before you score. The mean "
+        "gate is "
+        "over rows and blocks.",
+    ),
     body=_value,
     minutes=15,
     difficulty=3,
-    mistakes=_JOINT_MISTAKES,
+    mistakes=JOINT_LOSS,
 )
-check_joint_loss_sampled = Check(
-    part="assignment_3.joint_loss_sampled",
-    task=_JOINT_TASK,
-    hints=_JOINT_HINTS,
-    body=_rates,
-    minutes=5,
-    difficulty=3,
-    mistakes=_JOINT_MISTAKES,
-    course=joint_loss,
-)
-check_joint_loss_gradient = Check(
-    part="assignment_3.joint_loss_gradient",
-    task=_JOINT_TASK,
-    hints=_JOINT_HINTS,
-    body=_joint_loss_gradient,
-    minutes=5,
-    difficulty=3,
-    mistakes=_JOINT_MISTAKES,
-    course=joint_loss,
+check_joint_loss_sampled = replace(check_joint_loss, part="assignment_3.joint_loss_sampled", body=_rates, minutes=5)
+check_joint_loss_gradient = replace(
+    check_joint_loss, part="assignment_3.joint_loss_gradient", body=_joint_loss_gradient, minutes=5
 )
 
 
 # --- the training step ---
 
 
-def _steps(f: Any, costs: tuple[float, ...], model: BareModel, batch: Windows) -> dict[str, Any]:
+def _steps(f: Any, costs: tuple[float, ...], model: BareModel, batch: Windows, *, rate: float = 0.2) -> dict[str, Any]:
     """How far backbone and policy move in a step for each cost, and what the steps return."""
     model = model.copied()
     parts = {"the backbone": list(model.backbone.parameters()), "the policy": list(model.policy.parameters())[:-2]}
     before = {name: [p.detach().clone() for p in part] for name, part in parts.items()}
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     values = [f(model, batch, cost, optimizer) for cost in costs]
     moved = {n: torch.cat([(p.detach() - b).flatten() for p, b in zip(parts[n], before[n])]) for n in parts}
     return moved | {"what it returns": values}  # the last two, the policy's output layer, are SURE times too large
@@ -777,12 +705,16 @@ def _steps(f: Any, costs: tuple[float, ...], model: BareModel, batch: Windows) -
 
 def _training_step(trial: Trial) -> None:
     model, batch = _sure(trial)
+    given = (model, batch, 0.7)
     moves = lambda f: lambda *given: {k: v for k, v in _steps(f, (0.7,), *given).items() if k != "what it returns"}
     found = trial.call(moves(trial.answer), model, batch)
     trial.require(any(x.any() for x in found.values()), "no parameter moves",
-                  "a step is zero_grad, backward, step, in this order", model, batch, 0.7)  # fmt: skip
+                  "a step is zero_grad, backward, step, in this order", *given)  # fmt: skip
     for part, other in (tuple(found), tuple(found)[::-1]):
-        trial.require(found[part].any(), f"the step reaches {other} alone: {part} does not move", "", model, batch, 0.7)
+        trial.require(found[part].any(), f"the step reaches {other} alone: {part} does not move", "", *given)
+    still = trial.call(lambda *given: _steps(trial.answer, (0.7,), *given, rate=0.0), model, batch)
+    trial.require(not any(still[part].any() for part in found), "with an optimizer of learning rate 0 they move",
+                  "use the optimizer that is handed in", *given)  # fmt: skip
     trial.same_results(moves, model, batch)
 
 
@@ -794,77 +726,33 @@ def _training_step_twice(trial: Trial) -> None:
     trial.require(not isinstance(value, Tensor), "found a tensor, expected the loss as a plain number",
                   "a tensor keeps the graph of its step in memory: .item()", *given)  # fmt: skip
     trial.require(isinstance(value, float | np.floating), f"found {describe(value)}, expected a number", "", *given)
-    trial.same_results(lambda f: lambda *given: _two_steps(f, *given), model, batch)
+    found, expected = (trial.call(partial(_steps, f, (0.5, 1.5)), model, batch) for f in (trial.answer, training_step))
+    losses, wanted = (steps.pop("what it returns") for steps in (found, expected))
+    says = [f"step {i} returned {x:.4g}, expected {y:.4g}" for i, (x, y) in enumerate(zip(losses, wanted), 1)]
+    why = "return the loss that the step went down, at the cost that is handed in, not the one after the step"
+    trial.require(abs(losses[0] - wanted[0]) < 1e-4 * wanted[0], says[0], why, *given)
+    alike = all(torch.allclose(found[part], expected[part], rtol=1e-3, atol=1e-5) for part in expected)
+    trial.require(alike, "after two steps the parameters are elsewhere", "gradients add up over the steps: clear them "
+                  "first", *given)  # fmt: skip
+    trial.require(abs(losses[1] - wanted[1]) < 1e-3 * wanted[1], says[1], why, *given)
 
 
-def _two_steps(f: Any, model: BareModel, batch: Windows) -> dict[str, Tensor]:
-    found = _steps(f, (0.5, 1.5), model, batch)
-    return found | {"what it returns": torch.tensor([float(x) for x in found["what it returns"]])}  # as float32
-
-
-def _a_step(
-    model: Any,
-    batch: Windows,
-    cost: float,
-    optimizer: torch.optim.Optimizer,
-    *,
-    clears: bool = True,
-    loss_of: Callable[..., Tensor] = joint_loss,
-    afterwards: bool = False,
-) -> float:
-    """A step with something replaced."""
-    if clears:
-        optimizer.zero_grad()
-    loss = loss_of(model, batch, cost)
-    loss.backward()
-    optimizer.step()
-    return float(joint_loss(model, batch, cost) if afterwards else loss)
-
-
-def _own_optimizer(kind: Any, **settings: float) -> Callable[..., float]:
-    def step(model: Any, batch: Windows, cost: float, optimizer: Any) -> float:
-        return _a_step(model, batch, cost, kind(model.parameters(), **settings))
-
-    return step
-
-
-_STEP_TASK = (
-    "One step: clear the gradients, compute your joint_loss, go backward, let the optimizer step. Return the loss of "
-    "this step as a plain number."
-)
-_STEP_HINTS = (
-    "The loop of lesson 06 does the same four things for each batch.",
-    "`backward` adds to the gradients that are there. So when must they be cleared?",
-    "`loss.item()` is a plain number. A tensor would keep the whole graph of the step.",
-)
-_STEP_MISTAKES = {
-    "gradients add up over the steps: clear them first": lambda *a: _a_step(*a, clears=False),
-    "this is the loss after the step: return the one that the step went down": lambda *a: _a_step(*a, afterwards=True),
-    "the cost is not handed on to joint_loss": lambda *a: _a_step(*a, loss_of=lambda m, b, c: joint_loss(m, b, 0.0)),
-    "use the optimizer that is handed in": _own_optimizer(torch.optim.Adam),
-    "use the optimizer that is handed in, not one of your own": _own_optimizer(torch.optim.Adam, lr=0.01),
-    "use the optimizer that is handed in (this is SGD of your own)": _own_optimizer(torch.optim.SGD, lr=0.01),
-    "the optimizer steps twice": lambda m, b, c, o: (_a_step(m, b, c, o), o.step())[0],
-}
 check_training_step = Check(
     part="assignment_3.training_step",
     course=training_step,
-    task=_STEP_TASK,
-    hints=_STEP_HINTS,
+    task="One step: clear the gradients, compute your joint_loss, go backward, let the optimizer step. Return the "
+    "loss of this step as a plain number.",
+    hints=(
+        "The loop of lesson 06 does the same four things for each batch.",
+        "`backward` adds to the gradients that are there. So when must they be cleared?",
+        "`loss.item()` is a plain number. A tensor would keep the whole graph of the step.",
+    ),
     body=_training_step,
     minutes=5,
     difficulty=2,
-    mistakes=_STEP_MISTAKES,
 )
-check_training_step_twice = Check(
-    part="assignment_3.training_step_twice",
-    task=_STEP_TASK,
-    hints=_STEP_HINTS,
-    body=_training_step_twice,
-    minutes=5,
-    difficulty=2,
-    mistakes=_STEP_MISTAKES,
-    course=training_step,
+check_training_step_twice = replace(
+    check_training_step, part="assignment_3.training_step_twice", body=_training_step_twice, minutes=5
 )
 
 
@@ -875,10 +763,7 @@ def _at_the_same_rate(trial: Trial) -> None:
     for rows, blocks, rate in ((4, 3, 0.5), (1, 6, 0.3), (5, 5, 0.8)):
         learned = (trial.normal(rows, blocks).sigmoid() < rate).float()
         found = trial.call(trial.answer, learned)
-        problem = f"found {type(found).__name__}, expected a tensor"
-        trial.require(type(found) is Tensor, problem, "is a return missing?" if found is None else "", learned)
-        trial.require(found.shape == learned.shape, f"found shape {tuple(found.shape)}, expected {(rows, blocks)}",
-                      "there is a gate for each row and block", learned)  # fmt: skip
+        is_tensor(trial, found, learned.shape, "there is a gate for each row and block", learned)
         trial.require(found.dtype == learned.dtype, f"found {found.dtype}, expected {learned.dtype}",
                       "the encoder multiplies with them: give them the type of the gates", learned)  # fmt: skip
         trial.require(((found == 0) | (found == 1)).all(), "there are gates that are neither 0 nor 1",
@@ -888,10 +773,11 @@ def _at_the_same_rate(trial: Trial) -> None:
     learned[:100], learned[100:200, :4], learned[200:300, 0] = 1, 1, 1
     found = trial.call(trial.answer, learned)
     rate, kept = float(learned.mean()), float(found.mean())
-    cause = "this is a fixed rate of 1/2: take the mean of the given gates" if abs(kept - 0.5) < 0.04 else ""
-    cause = (
-        "the comparison is the wrong way round: these are the skipped ones" if abs(kept + rate - 1) < 0.04 else cause
-    )
+    causes = {
+        0.5: "this is a fixed rate of 1/2: take the mean of the given gates",
+        1 - rate: "the comparison is the wrong way round: these are the skipped ones",
+    }
+    cause = next((says for wrong, says in causes.items() if abs(kept - wrong) < 0.04), "")
     trial.require(abs(kept - rate) < 0.04, f"{kept:.2f} of the random gates are 1, of the given {rate:.2f}",
                   cause, learned)  # fmt: skip
     trial.require(found.unique(dim=0).shape[0] > 100, "many rows are alike", "each row draws for itself", learned)
@@ -924,22 +810,38 @@ check_at_the_same_rate = Check(
 )
 
 
+COUNT = " / scored.sum(dim=1)"
+SUM = "torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values)"
+
+ACCURACY_UNDER = (
+    Mistake("positions that are not scored count as wrong: divide by the number of scored ones",
+            COUNT, " / scored.shape[1]"),
+    Mistake("the sum is divided by the real items: only scored positions count",
+            COUNT, " / (batch.items > 0).sum(dim=1)"),
+    Mistake("this is the number of hits: divide it by the number of scored positions", COUNT, ""),
+    Mistake("this is one number for all: each row needs its own", f"return {SUM}{COUNT}", "return values.mean()"),
+    Mistake("only the last position counts: all scored ones have to",
+            f"return {SUM}{COUNT}", "return values[scored.sum(dim=1).cumsum(dim=0) - 1]"),
+)  # fmt: skip
+
+
 def _accuracy_under(trial: Trial) -> None:
     for lengths, width in (((6, 2, 4, 1), 6), ((5, 3), 7)):
-        model, cases = _randomise(trial, BareModel(NUM_ITEMS, 3)), _batch(trial, lengths * 3, width)
-        gates = trial.integers(0, 1, len(cases), 3).float()
-        best = model.backbone.score(gated_encode(model.backbone, cases.items, gates)).argmax(dim=-1)
+        model, cases = BareModel(NUM_ITEMS, 3), _batch(trial, lengths * 5, width)
+        gates, tell = trial.integers(0, 1, len(cases), 3).float(), 0.0
+        while tell < 0.3:  # until the gates have a say in what is best
+            body = _randomise(trial, model).backbone
+            best, other = (body.score(gated_encode(body, cases.items, g)).argmax(dim=-1) for g in (gates, 1 - gates))
+            tell = float((best != other)[cases.scored()].double().mean())
         hit = cases.scored() & (trial.normal(*best.shape) > -0.3)  # about 6 of 10 are right, whatever the seed
         cases.targets[hit] = best[hit]
-        found = trial.call(trial.answer, model, cases, gates)
+        given = (model, cases, gates)
+        found, others = trial.call(trial.answer, *given), trial.call(trial.answer, model, cases, 1 - gates)
         trial.require(not isinstance(found, Tensor) or not found.requires_grad, "the accuracy has a gradient",
-                      "evaluate under torch.no_grad()", model, cases, gates)  # fmt: skip
-        trial.same_results(lambda f: lambda *given: f(*given), model, cases, gates)
-
-
-def _hits(model: Any, cases: Windows, gates: Tensor) -> Tensor:
-    scores = model.backbone.score(gated_encode(model.backbone, cases.items, gates))
-    return (scores.argmax(dim=-1) == cases.targets) & cases.scored()
+                      "evaluate under torch.no_grad()", *given)  # fmt: skip
+        trial.require(not isinstance(found, Tensor) or not torch.equal(found, others), "other gates change nothing",
+                      "the given gates are not used", *given)  # fmt: skip
+        trial.same(*given)
 
 
 check_accuracy_under = Check(
@@ -955,24 +857,20 @@ check_accuracy_under = Check(
     body=_accuracy_under,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "positions that are not scored count as wrong: divide by the number of scored ones":
-            lambda m, c, g: _hits(m, c, g).float().mean(dim=1),
-        "this is one number for all: each row needs its own": lambda m, c, g: (
-            _hits(m, c, g).sum() / c.scored().sum()),
-        "the sum is divided by the real items: only scored positions count":
-            lambda m, c, g: _hits(m, c, g).sum(dim=1) / (c.items > 0).sum(dim=1),
-        "this is the number of hits: divide it by the number of scored positions":
-            lambda m, c, g: _hits(m, c, g).sum(dim=1).float(),
-        "the given gates are not used: this is the full network":
-            lambda m, c, g: accuracy_under(m, c, torch.ones_like(g)),
-        "the given gates are not used: these are the policy's own":
-            lambda m, c, g: accuracy_under(m, c, _greedy(policy_logits(m.policy, c.items, c.cut))),
-        "only the last position counts: all scored ones have to": lambda m, c, g: _hits(m, c, g)[:, -1].float(),
-        "this compares with the items themselves: the next ones, cases.targets, are to be predicted":
-            lambda m, c, g: ((m.backbone.score(gated_encode(m.backbone, c.items, g)).argmax(dim=-1) == c.items)
-                             & c.scored()).sum(dim=1) / c.scored().sum(dim=1),
-    },
+    mistakes=ACCURACY_UNDER,
+)
+
+
+EACH = "return mean_and_error(first - second)"
+ERROR = "per_user.std() / len(per_user) ** 0.5"
+
+PAIRED = (
+    Mistake("this is the error of an unpaired difference: take the deviation of each user's difference", EACH,
+            f"{EACH}._replace(error=float(((first.var() + second.var()) / len(first)) ** 0.5))"),
+    Mistake("this is the users' standard deviation: the error of their mean is smaller by √n", ERROR, "per_user.std()"),
+    Mistake("divide by √n, not by n", ERROR, "per_user.std() / len(per_user)"),
+    Mistake("the standard deviation needs n - 1", ERROR, ERROR.replace("std()", "std(correction=0)")),
+    Mistake("the sign is wrong: learned minus random", EACH, "return mean_and_error(second - first)"),
 )  # fmt: skip
 
 
@@ -984,11 +882,13 @@ def _paired(trial: Trial) -> None:
         found = trial.call(trial.answer, learned, random)
         good = isinstance(found, tuple | list) and len(found) == 2
         trial.require(good, f"found {type(found).__name__}, expected two numbers (mean, error)", "", learned, random)
+        twice, turned = (trial.call(trial.answer, learned, x) for x in (random.repeat(2, 1), random.flip(0)))
+        trial.require(abs(float(turned[0]) - float(found[0])) < 1e-6, "the draws in another order give another mean",
+                      "only the first draw counts: average all of them", learned, random)  # fmt: skip
+        trial.require(abs(float(twice[1]) - float(found[1])) < 1e-6, "the same draws twice give another error",
+                      "the draws count as users: average them for each user first, the users are the unit",
+                      learned, random)  # fmt: skip
         trial.same(learned, random)
-
-
-def _with_error(mean: Tensor, error: Tensor) -> tuple[float, float]:
-    return float(mean), float(error)
 
 
 check_paired = Check(
@@ -1004,23 +904,5 @@ check_paired = Check(
     body=_paired,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "the draws count as users: average them for each user first, the users are the unit": lambda a, b: _with_error(
-            (a - b).mean(), (a - b).std() / (a - b).numel() ** 0.5),
-        "this is the error of an unpaired difference: take the deviation of each user's difference":
-            lambda a, b: _with_error((a - b.mean(0)).mean(), ((a.var() + b.mean(0).var()) / len(a)) ** 0.5),
-        "this is the users' standard deviation: the error of their mean is smaller by √n":
-            lambda a, b: _with_error((a - b.mean(0)).mean(), (a - b.mean(0)).std()),
-        "divide by √n, not by n": lambda a, b: _with_error((a - b.mean(0)).mean(), (a - b.mean(0)).std() / len(a)),
-        "the standard deviation needs n - 1": lambda a, b: _with_error(
-            (a - b.mean(0)).mean(), (a - b.mean(0)).std(correction=0) / len(a) ** 0.5),
-        "the sign is wrong: learned minus random": lambda a, b: _with_error(
-            (b.mean(0) - a).mean(), (a - b.mean(0)).std() / len(a) ** 0.5),
-        "the users are averaged first: then no spread between users is left": lambda a, b: _with_error(
-            (a.mean() - b.mean(1)).mean(), (a.mean() - b.mean(1)).std() / len(b) ** 0.5),
-        "n is the number of users, not of draws": lambda a, b: _with_error(
-            (a - b.mean(0)).mean(), (a - b.mean(0)).std() / len(b) ** 0.5),
-        "only the first draw counts: average all of them": lambda a, b: _with_error(
-            (a - b[0]).mean(), (a - b[0]).std() / len(a) ** 0.5),
-    },
-)  # fmt: skip
+    mistakes=PAIRED,
+)

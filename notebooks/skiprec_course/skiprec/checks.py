@@ -4,6 +4,8 @@ Gates are drawn at random, and another right way may draw other ones. So most ch
 all but certain: its sampled gates are the same whoever draws them. With a very large tau their gradient is known too.
 """
 
+import copy
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,29 +16,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skiprec_course.comparing import describe, difference
+from skiprec_course.comparing import describe
 from skiprec_course.engine import DRAWS, Check, Trial
 from skiprec_course.models import (
     BLOCKS,
+    FLAT,
     ITEMS,
     a_backbone,
     a_skiprec,
     a_sure_skiprec,
-    copied,
+    calls_differ,
     is_a_loss,
     learning,
-    reaches,
     some_windows,
     the_same,
-    unchanged,
     windows_from,
 )
-from skiprec_lite import gate_losses, metrics
-from skiprec_lite.blocks import ResidualBlock
+from skiprec_course.parameters import is_tensor
+from skiprec_course.skiprec.mistakes import (
+    CHOOSE,
+    DRAW_CUT,
+    FROM_A_CUT,
+    LOSSES_AT,
+    POLICY_NETWORK,
+    SKIPREC,
+    STRAIGHT_THROUGH_LOSS,
+    VISIBLE,
+)
 from skiprec_lite.choosing import Candidate
-from skiprec_lite.gumbel import gumbel_softmax
-from skiprec_lite.policy import PolicyNetwork
-from skiprec_lite.skiprec import SkipRec, visible
+from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.windows import Windows
 
 __all__ = [
@@ -46,10 +54,8 @@ __all__ = [
     "check_draw_cut",
     "check_from_a_cut",
     "check_losses_at",
-    "check_settled_loss",
     "check_straight_through_loss",
     "check_visible",
-    "check_whole_window",
 ]
 
 # --- PolicyNetwork ---
@@ -62,99 +68,46 @@ def _policy_network(trial: Trial) -> None:
         (1, {"channels": 5, "dilations": (2,)}),
         (4, {"channels": 6, "dilations": (1, 4), "embedding_channels": 5}),
     ):
-
-        def make(of: Any, blocks: int = blocks, size: dict = size) -> nn.Module:
-            like = trial.reference(ITEMS, blocks, **size)
-            return trial.with_random_parameters(of(ITEMS, blocks, **size), like, torch.float64)
-
         with trial.of_the_answer(ITEMS, blocks, **size):
-            _the_parameters(trial, trial.answer(ITEMS, blocks, **size), trial.reference(ITEMS, blocks, **size))
-        model = trial.module(ITEMS, blocks, inputs=(trial.integers(1, ITEMS, 4, 13),), **size)
-        short = trial.histories(ITEMS, [7, 4, 1], 7)
-        logits = trial.call(model, short)
-        for zeros in (1, 9):
-            padded = F.pad(short, (zeros, 0))
-            found = trial.call(model, padded)
-            if difference(found, logits):
-                off = float((found - logits).abs().max())
-                trial.fail(f"{zeros} more zeros on the left change the logits, by up to {off:.2g}",
-                           "padding gets into the mean, or into the blocks")  # fmt: skip
-        both = torch.cat([F.pad(short, (2, 0)), F.pad(short, (0, 2))])  # what comes after a cut is padding on the right
-        trial.same_results(make, both, gradients=True)
+            _has_the_parameters(trial, trial.answer(ITEMS, blocks, **size), trial.reference(ITEMS, blocks, **size))
+        items = trial.histories(ITEMS, [13, 7, 4, 1], 13)
+        items[0, 0] = 1
+        padded = torch.cat([F.pad(items, (2, 0)), F.pad(items, (0, 2))])  # on the right stands what comes after a cut
+        trial.call(trial.module(ITEMS, blocks, inputs=(padded,), **size), padded)
     _keep_bias(trial)
 
 
-def _the_parameters(trial: Trial, model: Any, like: nn.Module) -> None:
-    """Fail unless the module holds parameters of the same shapes, and say which is too many or missing."""
+def _has_the_parameters(trial: Trial, model: Any, like: nn.Module) -> None:
     trial.require(isinstance(model, nn.Module), f"found {describe(model)}, expected a torch.nn.Module",
                   "derive the class from nn.Module, and call super().__init__() first")  # fmt: skip
-    mine, wanted = ([(name, tuple(p.shape)) for name, p in m.named_parameters()] for m in (model, like))
-    for have, other, words in ((mine, wanted, "a parameter too many"), (wanted, mine, "a parameter is missing")):
-        left = [shape for _, shape in other]
-        for name, shape in sorted(have, key=lambda pair: pair in other, reverse=True):
-            if shape not in left:
-                trial.fail(f"{words}: {name}, of shape {shape}",
-                           "one embedding, a linear layer without bias where the widths differ, the blocks, and one "
-                           "linear layer at the end")  # fmt: skip
-            left.remove(shape)
+    mine, wanted = (Counter(tuple(p.shape) for p in m.parameters()) for m in (model, like))
+    for left, words in ((mine - wanted, "too many"), (wanted - mine, "missing")):
+        trial.require(not left, f"a parameter of shape {min(left, default=())} is {words}",
+                      "one embedding, a linear layer without bias where the widths differ, the blocks, and one linear "
+                      "layer at the end")  # fmt: skip
 
 
 def _keep_bias(trial: Trial) -> None:
     """With all weights at 0 the logits of a fresh policy are what its bias makes them."""
+    items = trial.integers(1, ITEMS, 1, 4)
     for keep_bias in (1.5, -2.0, 0.0):
-        with trial.of_the_answer(ITEMS, 3, channels=5, keep_bias=keep_bias):
-            model = trial.answer(ITEMS, 3, channels=5, keep_bias=keep_bias).double()
-            with torch.no_grad():
+        given: dict[str, Any] = {"channels": 5, "keep_bias": keep_bias}
+        gaps = []
+        for _ in range(2):
+            with trial.of_the_answer(ITEMS, 3, **given), torch.no_grad():
+                model = trial.answer(ITEMS, 3, **given).double()
                 for p in model.parameters():
                     if p.dim() > 1:
                         p.zero_()
-                logits = model(trial.integers(1, ITEMS, 1, 4))[0]
-        gap = logits[:, 0] - logits[:, 1]
-        off = gap / keep_bias if keep_bias else gap
+                keep, skip = model(items)[0].unbind(-1)
+            gaps.append(keep - skip)
+        trial.require(torch.equal(gaps[0], gaps[1]), "how far keep stands above skip differs from one fresh policy to "
+                      "the next", "", ITEMS, 3, **given)  # fmt: skip
         trial.require(
-            torch.allclose(gap, torch.full_like(gap, keep_bias), atol=1e-6),
-            f"a fresh policy's keep logits stand {describe(gap)} above its skip logits, expected {keep_bias} each",
-            "keep_bias is on the wrong logit: the first of each pair is keep"
-            if keep_bias and (off + 1).abs().max() < 1e-6
-            else "keep_bias has no effect"
-            if keep_bias and off.abs().max() < 1e-6
-            else "keep_bias counts twice: half up for keep, half down for skip"
-            if keep_bias and (off - 2).abs().max() < 1e-6
-            else "the bias holds keep and skip in turn, a pair for each block"
-            if keep_bias and off.std() > 0.1 and (off.abs() < 1e-6).any()
-            else "the random start of the linear layer's bias comes on top: set the bias, do not add to it",
-            ITEMS,
-            3,
-            channels=5,
-            keep_bias=keep_bias,
-        )
-
-
-def _policy(
-    read: Callable[[Tensor, Tensor], Tensor] | None = None,
-    out: Callable[[Tensor], Tensor] = lambda logits: logits,
-    *,
-    masked: bool = True,
-    dilated: bool = True,
-) -> type[PolicyNetwork]:
-    """A PolicyNetwork with a mistake in it."""
-
-    class Mistaken(PolicyNetwork):
-        def __init__(self, *sizes: int, **more: Any) -> None:
-            super().__init__(*sizes, **more)
-            if not dilated:
-                channels = self.output.in_features
-                self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in self.blocks)
-
-        def forward(self, items: Tensor) -> Tensor:
-            hidden, mask = self.join(self.embedding(items)), items > 0
-            for block in self.blocks:
-                hidden = block(hidden, mask if masked else None)
-            real = mask.unsqueeze(-1)
-            mean = (hidden * real).sum(dim=1) / real.sum(dim=1)
-            return out(self.output(read(hidden, real) if read else mean).unflatten(-1, (-1, 2)))
-
-    return Mistaken
+            torch.allclose(gaps[0], torch.full_like(gaps[0], keep_bias), atol=1e-6),
+            f"a fresh policy's keep logits stand {describe(gaps[0])} above its skip logits, expected {keep_bias} each",
+            "", ITEMS, 3, **given,
+        )  # fmt: skip
 
 
 check_PolicyNetwork = Check(
@@ -175,33 +128,7 @@ check_PolicyNetwork = Check(
     body=_policy_network,
     minutes=25,
     difficulty=3,
-    mistakes={
-        "the mean counts padding: divide by the number of real positions": _policy(
-            lambda h, real: (h * real).sum(dim=1) / h.shape[1]
-        ),
-        "this is the mean over all positions: padding has to be left out": _policy(lambda h, real: h.mean(dim=1)),
-        "padding is in the sum of the mean: set it to 0 before you add": _policy(
-            lambda h, real: h.sum(dim=1) / real.sum(dim=1)
-        ),
-        "this is a sum: divide by the number of real positions": _policy(lambda h, real: (h * real).sum(dim=1)),
-        "you take the last position: the policy takes the mean over the real ones": _policy(lambda h, real: h[:, -1]),
-        "you take the largest of each channel: the policy takes the mean": _policy(lambda h, real: h.amax(dim=1)),
-        "the blocks read padding: hand them the mask": _policy(masked=False),
-        "the blocks read padding, and the mean counts it": _policy(lambda h, real: h.mean(dim=1), masked=False),
-        "keep and skip are swapped: keep comes first": _policy(out=lambda logits: logits.flip(-1)),
-        "all keep logits come first, then all skip logits: they belong in pairs, one for each block": _policy(
-            out=lambda logits: logits.flatten(1).unflatten(-1, (2, -1)).transpose(1, 2)
-        ),
-        "a sigmoid comes after the last layer: return logits": _policy(out=torch.sigmoid),
-        "a softmax comes after the last layer: return logits": _policy(out=lambda logits: logits.softmax(dim=-1)),
-        "the last axis is not taken apart: (batch, 2 * blocks) has to become (batch, block, 2)": _policy(
-            out=lambda logits: logits.flatten(1)
-        ),
-        "the two last axes are swapped: blocks first, then keep and skip": _policy(
-            out=lambda logits: logits.transpose(1, 2)
-        ),
-        "the blocks do not get their dilations": _policy(dilated=False),
-    },
+    mistakes=POLICY_NETWORK,
 )
 
 
@@ -209,15 +136,11 @@ check_PolicyNetwork = Check(
 
 
 def _visible(trial: Trial) -> None:
-    for lengths, width in (([5, 4, 5, 3, 4], 5), ([8, 2, 6], 8), ([1, 1], 1)):
+    for lengths, width in (([5, 4, 5, 2, 4], 5), ([8, 2, 6], 8), ([1, 1], 1)):
         items, real = trial.histories(20, lengths, width), torch.tensor(lengths)
-        for cut in (width - real + (real - 1) // 2, torch.full_like(real, width - 1), width - real):
+        for cut in (width - real + (real - 1) // 3, torch.full_like(real, width - 1), width - real):
             trial.same(items, cut)
         trial.same(items, None)
-
-
-def _up_to(items: Tensor, last: Tensor) -> Tensor:
-    return items.masked_fill(torch.arange(items.shape[1]) > last, 0)
 
 
 check_visible = Check(
@@ -232,67 +155,30 @@ check_visible = Check(
     body=_visible,
     minutes=5,
     difficulty=1,
-    mistakes={
-        "you read one item past the cut: off by one": lambda items, cut: _up_to(items, cut[:, None] + 1),
-        "the item at the cut is gone: it may be read": lambda items, cut: _up_to(items, cut[:, None] - 1),
-        "you keep what comes after the cut and hide what may be read": lambda items, cut: items.masked_fill(
-            torch.arange(items.shape[1]) <= cut[:, None], 0
-        ),
-        "you hide what may be read and keep the cut and what comes after": lambda items, cut: items.masked_fill(
-            torch.arange(items.shape[1]) < cut[:, None], 0
-        ),
-        "the cut runs along time: it has to be a column, one number for each row": lambda items, cut: _up_to(
-            items, cut
-        ),
-        "all rows have the first row's cut: each has its own": lambda items, cut: _up_to(items, cut[0]),
-        "all rows have the largest cut: each has its own": lambda items, cut: _up_to(items, cut.max()),
-        "the later items are cut off: they have to become 0, the shape stays": lambda items, cut: items[
-            :, : int(cut.max()) + 1
-        ],
-        "nothing is hidden": lambda items, cut: items,
-        "you count the cut from the first real item: it is an index into the row": lambda items, cut: _up_to(
-            items, cut[:, None] + (items == 0).sum(dim=1, keepdim=True)
-        ),
-    },
+    mistakes=VISIBLE,
 )
 
 
-def _legal_cuts(trial: Trial, cut: Any, items: Tensor) -> None:
+def _are_cuts(trial: Trial, cut: Any, items: Tensor) -> None:
     """Whole numbers, one for each row, each the index of a real item."""
-    trial.require(type(cut) is Tensor, f"found {describe(cut)} for the cuts, expected a tensor", "", items)
-    trial.require(cut.shape == (len(items),), f"found cuts of shape {tuple(cut.shape)}, expected ({len(items)},)",
-                  "each row has one cut", items)  # fmt: skip
-    trial.require(not cut.is_floating_point(), f"found {cut.dtype}, expected whole numbers",
-                  "a cut is the index of a position: turn it into int64", items)  # fmt: skip
+    is_tensor(trial, cut, (len(items),), "each row has one cut", items)
+    trial.require(not cut.is_floating_point(), f"found {cut.dtype}, expected whole numbers", "", items)
     width = items.shape[1]
-    first = width - (items > 0).sum(dim=1)
-    for row, c, f in zip(items, cut.tolist(), first.tolist()):
-        trial.require(c < width, f"a cut at {c}, expected at most {width - 1}, the last position",
-                      "off by one: positions are counted from 0", row)  # fmt: skip
-        trial.require(c >= 0, f"a cut at {c}, expected at least 0", "", row)
-        trial.require(c >= f, f"a cut at {c}, where padding stands; this row's items begin at {f}",
-                      "padding stands on the left: draw among the real positions only", row)  # fmt: skip
+    trial.require((cut < width).all(), "a cut lies behind the last position", "", items)
+    trial.require((cut >= width - (items > 0).sum(dim=1)).all(), "a cut lies on padding, or before it", "", items)
 
 
 def _draw_cut(trial: Trial) -> None:
-    for lengths, width in (([6, 2, 1, 4], 6), ([3], 9), ([5] * 4, 5)):
+    for lengths, width in (([6, 2, 1, 4] * 5, 6), ([3], 9), ([5] * 4, 5)):
         items = trial.histories(20, lengths, width)
         for _ in range(12):
-            _legal_cuts(trial, trial.call(trial.answer, items), items)
+            _are_cuts(trial, trial.call(trial.answer, items), items)
     alike = trial.histories(20, [7], 9).expand(200, -1)
-    cuts = [trial.call(trial.answer, alike) for _ in range(4)]
-    always = {int(cut[0]) for cut in cuts} == {8}
-    trial.require(len(cuts[0].unique()) > 1, f"200 rows of 7 items all have the cut {int(cuts[0][0])}",
-                  "the cut is always the last position: draw it" if always
-                  else "each row needs a random number of its own", alike)  # fmt: skip
+    cuts = torch.stack([trial.call(trial.answer, alike) for _ in range(4)])
+    trial.require(len(cuts.unique()) > 1, f"800 draws for a row of 7 items all give the cut {int(cuts[0, 0])}")
+    trial.require(len(cuts[0].unique()) > 1, "200 equal rows all have the same cut", "", alike)
     row = trial.histories(20, [5], 8)
     trial.alike(lambda f: f(row.expand(DRAWS, -1)).double(), "the cut", row[0])
-
-
-def _cut(items: Tensor, low: int = 0, high: int = 0) -> Tensor:
-    """Uniform over the real positions, less `low` at the beginning and `high` at the end."""
-    real = (items > 0).sum(dim=1)
-    return items.shape[1] - real + low + (torch.rand(len(items)) * (real - low - high).clamp_min(1)).long()
 
 
 check_draw_cut = Check(
@@ -308,71 +194,42 @@ check_draw_cut = Check(
     body=_draw_cut,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "the last position is never drawn": lambda items: _cut(items, high=1),
-        "the first real position is never drawn": lambda items: _cut(items, low=1),
-        "the cut is always the last position: draw it": lambda items: torch.full((len(items),), items.shape[1] - 1),
-        "the cut is always the first item: draw it": lambda items: items.shape[1] - (items > 0).sum(dim=1),
-        "you draw over all positions, padding included, and push what falls there to the first item: draw over the "
-        "real ones": lambda items: torch.maximum(
-            items.shape[1] - (items > 0).sum(dim=1), torch.randint(items.shape[1], (len(items),))
-        ),
-        "you round to the nearest: the two ends get half their share": lambda items: (
-            items.shape[1] - 1 - (torch.rand(len(items)) * ((items > 0).sum(dim=1) - 1)).round().long()
-        ),
-    },
+    mistakes=DRAW_CUT,
 )
 
 
 def _from_a_cut(trial: Trial) -> None:
-    for lengths, width in (((8, 3, 1, 8, 5), 8), ((4,), 6)):
+    for lengths, width in (((8, 3, 1, 8, 5) * 40, 8), ((4,), 6)):
         batch = some_windows(trial, lengths, width)
         real = batch.items > 0
-        everywhere = trial.integers(1, ITEMS, *real.shape)
-        gaps = everywhere.masked_fill(torch.rand(real.shape, generator=trial.generator) < 0.3, 0)
-        for targets in (everywhere, gaps):
-            given = replace(batch, targets=targets * real)
-            for _ in range(3):
-                _scored_from_the_cut(trial, windows_from(trial, given), given)
+        real[1:] &= torch.rand(real[1:].shape, generator=trial.generator) > 0.2
+        given = replace(batch, targets=trial.integers(1, ITEMS, *real.shape) * real)
+        _scored_from_the_cut(trial, windows_from(trial, given), given)
     alike = batch.rows(torch.zeros(200, dtype=torch.int64))
-    found = windows_from(trial, alike)
-    trial.require((found.cut != alike.cut).any(), "the cuts are those that were given", "draw new ones", alike)
-    trial.require(len(found.cut.unique()) > 1, f"200 rows all have the cut {int(found.cut[0])}",
-                  "draw a cut for each row", alike)  # fmt: skip
+    cuts = torch.stack([windows_from(trial, alike).cut for _ in range(4)])
+    trial.require(len(cuts.unique()) > 1, f"800 draws for a row of 4 items all give the cut {int(cuts[0, 0])}")
+    trial.require(len(cuts[0].unique()) > 1, "200 equal rows all have the same cut", "", alike)
     row = batch.items[:1].expand(DRAWS, -1)
     many = Windows(row, row, torch.zeros(DRAWS, dtype=torch.int64), torch.zeros(DRAWS, dtype=torch.int64))
     trial.alike(lambda f: f(many).cut.double(), "the cut", many)
 
 
 def _scored_from_the_cut(trial: Trial, found: Windows, given: Windows) -> None:
-    the_same(
-        trial, found, given, "items", cause="the backbone still reads everything: `visible` is for the policy alone"
-    )
-    the_same(trial, found, given, "users", "seen")
-    _legal_cuts(trial, found.cut, given.items)
-    targets = found.targets
-    time = torch.arange(given.items.shape[1])
-    trial.require(
-        type(targets) is Tensor and targets.shape == given.targets.shape,
-        f"found {describe(targets)} for the targets, expected shape {tuple(given.targets.shape)}",
-    )
-    before, after = time < found.cut.unsqueeze(1), time > found.cut.unsqueeze(1)
-    inverted = (targets * before).any() and (given.targets * after).any() and not (targets * after).any()
-    trial.require(not inverted, "the targets before the cut are scored, those after it are not",
-                  "it is the other way round: the gates have read what stands before the cut", given)  # fmt: skip
-    for row in range(len(given)):
-        cut, words = int(found.cut[row]), f"row {row}, cut at {int(found.cut[row])}: "
-        was, now = given.targets[row], targets[row]
-        trial.require(not now[:cut].any(), f"{words}targets before the cut are still scored",
-                      "the gates have read those items: set their targets to 0", given)  # fmt: skip
-        trial.require(
-            now[cut] == was[cut],
-            f"{words}the target at the cut itself is {int(now[cut])}, expected {int(was[cut])}",
-            "position t predicts item t + 1, which the policy has not read: score it",
-            given,
-        )
-        trial.require(torch.equal(now[cut:], was[cut:]), f"{words}targets after the cut are not those that were given",
-                      "only what stands before the cut becomes 0", given)  # fmt: skip
+    the_same(trial, found, given, "items", "users", "seen")
+    _are_cuts(trial, found.cut, given.items)
+    is_tensor(trial, found.targets, given.targets.shape, "", given)
+    time, cut = torch.arange(given.items.shape[1]).expand_as(given.items), found.cut.unsqueeze(1)
+    expected = given.targets.masked_fill(time < cut, 0)
+    if len(given) > 1:
+        elsewhere = "" if torch.equal(found.targets, expected) else ", but not the targets"
+        trial.require((cut.squeeze(1) != given.cut).any(), f"the cuts are those that were given{elsewhere}", "", given)
+    for where, words in (
+        (time > cut, "targets after the cut are not those that were given"),
+        (time < cut - 1, "targets before the cut are still scored"),
+        (time == cut - 1, "the target just before the cut is still scored"),
+        (time == cut, "the target at the cut itself is not the one that was given"),
+    ):
+        trial.require(torch.equal(found.targets[where], expected[where]), words, "", given)
 
 
 check_from_a_cut = Check(
@@ -388,53 +245,7 @@ check_from_a_cut = Check(
     body=_from_a_cut,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "the last position is never drawn": lambda batch: replace(batch, cut=_cut(batch.items, high=1)),
-        "the first real position is never drawn": lambda batch: replace(batch, cut=_cut(batch.items, low=1)),
-        "the cut is always the last position": lambda batch: replace(
-            batch, cut=torch.full((len(batch),), batch.items.shape[1] - 1)
-        ),
-    },
-)
-
-
-def _whole_window(trial: Trial) -> None:
-    for lengths, width in (((8, 3, 1, 8, 5), 8), ((4,), 6), ((3, 3), 3)):
-        batch = some_windows(trial, lengths, width)
-        windows_from(trial, batch)
-        trial.same(batch)
-
-
-def _with_cut(batch: Windows, cut: Tensor | int) -> Windows:
-    return replace(batch, cut=torch.zeros(len(batch), dtype=torch.int64) + cut)
-
-
-check_whole_window = Check(
-    part="gate_losses.whole_window",
-    task="Return the same `Windows` with every row's `cut` at the last position, the index of the newest item: the "
-    "policy reads everything, and all targets stay scored. The published way.",
-    hints=(
-        "Only one field changes, and it has one number for each row.",
-        "A cut is an index, and rows are counted from the left, padding included. What is the last index of a row?",
-    ),
-    body=_whole_window,
-    minutes=3,
-    difficulty=1,
-    mistakes={
-        "off by one: the last index is the width less one": lambda batch: _with_cut(batch, batch.items.shape[1]),
-        "off by one: the last item is left out": lambda batch: _with_cut(batch, batch.items.shape[1] - 2),
-        "you count the real items: padding on the left has indices too": lambda batch: _with_cut(
-            batch, (batch.items > 0).sum(dim=1) - 1
-        ),
-        "the cuts are those that were given": lambda batch: batch,
-        "there is one cut for all: each row needs one, the same number for each": lambda batch: replace(
-            batch, cut=torch.tensor(batch.items.shape[1] - 1)
-        ),
-        "the targets before the cut are gone: here all of them are scored": lambda batch: replace(
-            _with_cut(batch, batch.items.shape[1] - 1),
-            targets=batch.targets.masked_fill(torch.arange(batch.items.shape[1]) < batch.items.shape[1] - 1, 0),
-        ),
-    },
+    mistakes=FROM_A_CUT,
 )
 
 
@@ -445,92 +256,64 @@ def _skiprec(trial: Trial) -> None:
     items = trial.histories(ITEMS, [9, 4, 9, 5], 9)
     cut = torch.tensor([8, 6, 3, 7])
     _built(trial)
-    undecided = lambda kind, **o: a_skiprec(kind, trial.seed, **o)
-    sure = lambda kind: a_sure_skiprec(kind, trial.seed, items, cut)
+    doubtful, certain = a_skiprec(SkipRec, trial.seed), a_sure_skiprec(SkipRec, trial.seed, items, cut)
+    undecided = lambda kind, tau=2.0: kind(doubtful.backbone, doubtful.policy, tau=tau)
+    sure = lambda kind: kind(certain.backbone, certain.policy, tau=FLAT)
     for up_to in (cut, None):
         trial.same_results(lambda kind: undecided(kind).gate_logits, items, up_to)
-    _decide(trial)
+    _greedy(trial, undecided)
+    _sampled(trial, undecided)
+    for sample in (False, True):
+        drawn = calls_differ(trial, partial(undecided(trial.answer).gates, sample=sample), items, cut)
+        trial.require(drawn == sample, f"six calls of gates(…, sample={sample}) {'differ' if drawn else 'agree'}")
     for sample, up_to in ((False, cut), (True, cut), (True, None)):
         trial.same_results(lambda kind: sure(kind).gates, items, up_to, sample=sample)
-    _forward(trial, items, cut, undecided, sure)
+    for training, mode in ((False, "eval"), (True, "training")):
+        drawn = calls_differ(trial, undecided(trial.answer).train(training), items, cut)
+        trial.require(drawn == training, f"in {mode} mode six calls {'differ' if drawn else 'agree'}", "", items, cut)
+        for up_to in (cut, None):
+            trial.same_results(_scoring(sure, training), items, up_to)
 
 
 def _built(trial: Trial) -> None:
-    like = a_skiprec(trial.reference, trial.seed)
     with trial.of_the_answer():
         model = a_skiprec(trial.answer, trial.seed)
     trial.require(isinstance(model, nn.Module), f"found {describe(model)}, expected a torch.nn.Module",
                   "derive the class from nn.Module")  # fmt: skip
-    trial.require(len(list(model.parameters())) == len(list(like.parameters())),
-                  f"the model has {len(list(model.parameters()))} parameters, expected {len(list(like.parameters()))}: "
-                  "all of backbone and policy", "make both of them attributes of the model")  # fmt: skip
-    for name in ("backbone", "policy", "tau"):
-        trial.require(hasattr(model, name), f"the model has no attribute {name}", "the losses of this lesson use it")
-    named, wanted = ({name for name, _ in m.named_parameters()} for m in (model, like))
-    if named != wanted:
-        trial.fail(f"found a parameter {min(named - wanted)}, expected names like {min(wanted)}",
-                   "call the two attributes backbone and policy")  # fmt: skip
+    trial.require(hasattr(model, "tau"), "the model has no attribute tau", "the losses of this lesson use it")
+    named, wanted = ({name for name, _ in m.named_parameters()} for m in (model, a_skiprec(SkipRec, trial.seed)))
+    trial.require(named == wanted, f"the model has {len(named)} parameters, expected {len(wanted)} with names like "
+                  f"{min(wanted)}", "make backbone and policy attributes of the model, under these names")  # fmt: skip
 
 
-def _decide(trial: Trial) -> None:
-    model = lambda kind, tau=2.0: a_skiprec(kind, trial.seed, tau=tau, blocks=1)
+def _greedy(trial: Trial, undecided: Callable) -> None:
     tied = torch.tensor([[[1.0, 1.0], [0.0, 2.0], [2.0, 0.0]], [[-3.0, -1.0], [0.5, 0.4], [0.0, 0.0]]])
     for logits in (trial.normal(6, 3, 2), tied, trial.normal(1, 5, 2, dtype=torch.float64)):
-        trial.same_results(lambda kind: model(kind).decide, logits, sample=False)
-    logits = torch.zeros(400, 3, 2)
-    with trial.of_the_answer(logits, sample=True):
-        gates = model(trial.answer).decide(logits, sample=True)
-    trial.require(type(gates) is Tensor, f"found {describe(gates)}, expected a tensor", "", logits, sample=True)
-    trial.require(gates.shape == (400, 3), f"found shape {tuple(gates.shape)}, expected (400, 3)",
-                  "a sample holds keep and skip: the gate is its first number", logits, sample=True)  # fmt: skip
-    trial.require(bool(((gates == 0) | (gates == 1)).all()), "a sampled gate is neither 0 nor 1",
-                  "the gates are soft: the value has to be the choice (hard=True)", logits, sample=True)  # fmt: skip
-    trial.require(len(gates.unique(dim=0)) > 1 and len(gates.T.unique(dim=0)) > 1,
-                  "equal logits, and all rows (or all blocks) get the same gates",
-                  "the gates are not drawn, or all share one draw", logits, sample=True)  # fmt: skip
+        trial.same_results(lambda kind: undecided(kind).decide, logits, sample=False)
+
+
+def _sampled(trial: Trial, undecided: Callable) -> None:
+    logits = torch.zeros(400, 30, 2)
+    gates = trial.call(undecided(trial.answer).decide, logits, sample=True)
+    is_tensor(trial, gates, (400, 30), "", logits, sample=True)
+    trial.require(((gates == 0) | (gates == 1)).all(), "a sampled gate is neither 0 nor 1", "", logits, sample=True)
+    trial.require(len(gates.unique()) == 2, "equal logits, and all gates are the same", "", logits, sample=True)
+    for axis, words in ((0, "rows"), (1, "blocks")):
+        trial.require(len(gates.unique(dim=axis)) > 1, f"equal logits, and all {words} get the same gates", "",
+                      logits, sample=True)  # fmt: skip
     for gap in (2.5, -4.0, 0.3):
         logits = torch.tensor([[[gap + 1.0, 1.0]]])
-        draw = lambda kind, x=logits: model(kind).decide(x.expand(DRAWS, 1, 2), sample=True)[:, 0].detach()
+        draw = lambda kind, x=logits: undecided(kind).decide(x.expand(DRAWS, 1, 2), sample=True)[:, 0].detach()
         trial.alike(draw, f"a gate of the logits ({gap + 1:.1f}, 1.0)", sample=True)
 
     def gradient(kind: Any, tau: float) -> Tensor:
         leaf = torch.tensor([0.5, 0.0]).expand(DRAWS, 1, 2).clone().requires_grad_()
-        gates = model(kind, tau).decide(leaf, sample=True)
-        if not gates.requires_grad:
-            return torch.zeros(DRAWS)
-        return tau * torch.autograd.grad(gates.sum(), leaf)[0][:, 0, 0]
+        gates = undecided(kind, tau).decide(leaf, sample=True)
+        return tau * torch.autograd.grad(gates.sum(), leaf)[0][:, 0, 0] if gates.requires_grad else torch.zeros(DRAWS)
 
     for tau in (0.7, 10.0):
-        trial.alike(partial(gradient, tau=tau),
-                    f"the gradient of a gate at its keep logit, times tau = {tau},", sample=True)  # fmt: skip
-
-
-def _forward(trial: Trial, items: Tensor, cut: Tensor, undecided: Callable, sure: Callable) -> None:
-    for training in (False, True):
-        for up_to in (cut, None):
-            with trial.of_the_answer(items, up_to):
-                model = undecided(trial.answer).train(training)
-                scores = [model(items, up_to) for _ in range(6)]
-            trial.require(
-                type(scores[0]) is Tensor and scores[0].shape == (4, 9, ITEMS + 1),
-                f"found {describe(scores[0])}, expected scores of shape {(4, 9, ITEMS + 1)}",
-                "",
-                items,
-                up_to,
-            )
-            _nan_before(trial, scores[0], up_to, items)
-            values = [s.detach().nan_to_num() for s in scores]
-            differ = any(not torch.equal(values[0], v) for v in values)
-            if training:
-                trial.require(differ, "in training mode six calls give the same scores",
-                              "the gates are greedy: in training they are sampled", items, up_to)  # fmt: skip
-                last = scores[0][:, -1, 1:].sum()
-                trial.require(reaches(last, model.policy), "in training mode no gradient reaches the policy",
-                              "straight-through gates bring it: do not detach them", items, up_to)  # fmt: skip
-            else:
-                trial.require(not differ, "in eval mode two calls give different scores",
-                              "the gates are sampled: in eval mode they are greedy", items, up_to)  # fmt: skip
-            trial.same_results(_scoring(sure, training), items, up_to)
+        what = f"the gradient of a gate at its keep logit, times tau = {tau},"
+        trial.alike(partial(gradient, tau=tau), what, sample=True)
 
 
 def _scoring(build: Callable, training: bool) -> Callable:
@@ -544,91 +327,6 @@ def _scoring(build: Callable, training: bool) -> Callable:
         return scores_and_gradients
 
     return make
-
-
-def _nan_before(trial: Trial, scores: Tensor, cut: Tensor | None, items: Tensor) -> None:
-    first = torch.full((len(items),), items.shape[1] - 1) if cut is None else cut
-    before = torch.arange(items.shape[1]) < first.unsqueeze(1)
-    nan = scores.detach()[..., 1:].isnan()
-    trial.require(nan[before].all(), "a position before the cut has a score, expected NaN"
-                  if cut is not None else "without a cut a position before the last has a score, expected NaN",
-                  "its gates have read the item to predict: nobody may use such a score", items, cut)  # fmt: skip
-    trial.require(not nan[~before].any(), "a position from the cut on is NaN, expected a score",
-                  "the position at the cut is honest: it predicts the item after the cut", items, cut)  # fmt: skip
-
-
-class _Sampling(SkipRec):
-    def decide(self, logits: Tensor, *, sample: bool) -> Tensor:
-        return gumbel_softmax(logits, self.tau, hard=True)[..., 0]
-
-
-class _Greedy(SkipRec):
-    def decide(self, logits: Tensor, *, sample: bool) -> Tensor:
-        return (logits[..., 0] > logits[..., 1]).to(logits.dtype)
-
-
-def _deciding(greedy: Callable[[Tensor], Tensor], sampled: Callable[[Tensor, float], Tensor]) -> type[SkipRec]:
-    class Mistaken(SkipRec):
-        def decide(self, logits: Tensor, *, sample: bool) -> Tensor:
-            return sampled(logits, self.tau) if sample else greedy(logits).to(logits.dtype)
-
-    return Mistaken
-
-
-def _reading(read: Callable[[Tensor, Tensor | None], Tensor]) -> type[SkipRec]:
-    class Mistaken(SkipRec):
-        def gate_logits(self, items: Tensor, cut: Tensor | None = None) -> Tensor:
-            return self.policy(read(items, cut))
-
-    return Mistaken
-
-
-def _shifted(by: int) -> Callable[[Tensor, Tensor | None], Tensor]:
-    return lambda items, cut: visible(items, None if cut is None else (cut + by).clamp(0, items.shape[1] - 1))
-
-
-def _larger(logits: Tensor) -> Tensor:
-    return logits[..., 0] > logits[..., 1]
-
-
-def _straight_through(logits: Tensor, tau: float) -> Tensor:
-    return gumbel_softmax(logits, tau, hard=True)[..., 0]
-
-
-def _bernoulli(logits: Tensor, tau: float) -> Tensor:
-    return torch.bernoulli(logits.softmax(dim=-1)[..., 0].detach())
-
-
-def _hidden_before(scores: Tensor, items: Tensor, cut: Tensor | None) -> Tensor:
-    first = items.shape[1] - 1 if cut is None else cut[:, None]
-    return scores.masked_fill((torch.arange(items.shape[1]) < first).expand(items.shape)[..., None], torch.nan)
-
-
-class _AllBlocks(SkipRec):
-    def forward(self, items: Tensor, cut: Tensor | None = None) -> Tensor:
-        return _hidden_before(self.backbone(items), items, cut)
-
-
-class _NanTimes(SkipRec):
-    def forward(self, items: Tensor, cut: Tensor | None = None) -> Tensor:
-        scores = self.backbone(items, self.gates(items, cut, sample=self.training))
-        return scores * _hidden_before(torch.ones_like(scores), items, cut)
-
-
-class _OtherWayRound(SkipRec):
-    def gates(self, items: Tensor, cut: Tensor | None = None, *, sample: bool) -> Tensor:
-        return 1 - super().gates(items, cut, sample=sample)
-
-
-class _ReadsAllInForward(SkipRec):
-    def gates(self, items: Tensor, cut: Tensor | None = None, *, sample: bool) -> Tensor:
-        return super().gates(items, None, sample=sample)
-
-
-class _BackboneReadsToTheCut(SkipRec):
-    def forward(self, items: Tensor, cut: Tensor | None = None) -> Tensor:
-        gates = self.gates(items, cut, sample=self.training)
-        return _hidden_before(self.backbone(visible(items, cut), gates), items, cut)
 
 
 check_SkipRec = Check(
@@ -649,49 +347,7 @@ check_SkipRec = Check(
     body=_skiprec,
     minutes=30,
     difficulty=3,
-    mistakes={
-        "gate_logits can do it, but the policy reads past the cut: hand the cut on to it": _ReadsAllInForward,
-        "the policy reads past the cut: hand it the visible items": _reading(lambda items, cut: items),
-        "the policy reads one item past the cut": _reading(_shifted(1)),
-        "the policy does not read the item at the cut": _reading(_shifted(-1)),
-        "the greedy gate is inverted: keep iff the keep logit is larger": _deciding(
-            lambda x: x[..., 0] < x[..., 1], _straight_through
-        ),
-        "the sampled gate is inverted: keep is the first of the pair": _deciding(
-            _larger, lambda x, tau: gumbel_softmax(x, tau, hard=True)[..., 1]
-        ),
-        "a tie keeps: it has to skip": _deciding(lambda x: x[..., 0] >= x[..., 1], _straight_through),
-        "a keep logit above 0 is not enough: it has to be larger than the skip logit": _deciding(
-            lambda x: x[..., 0] > 0, _straight_through
-        ),
-        "this is the probability to keep: greedy gates are 0 or 1": _deciding(
-            lambda x: x.softmax(dim=-1)[..., 0], _straight_through
-        ),
-        "a sigmoid comes before the Gumbel noise: the noise belongs to the logits": _deciding(
-            _larger, lambda x, tau: _straight_through(x.sigmoid(), tau)
-        ),
-        "a softmax comes before the Gumbel noise: the noise belongs to the logits": _deciding(
-            _larger, lambda x, tau: _straight_through(x.softmax(dim=-1), tau)
-        ),
-        "the logits are divided by tau before the draw: tau shapes the gradient, never the choice": _deciding(
-            _larger, lambda x, tau: _straight_through(x / tau, 1.0)
-        ),
-        "tau is always 10: use the model's": _deciding(_larger, lambda x, tau: _straight_through(x, 10.0)),
-        "tau is always 1: use the model's": _deciding(_larger, lambda x, tau: _straight_through(x, 1.0)),
-        "no gradient comes back to the logits: the sample has to be a straight-through one": _deciding(
-            _larger, _bernoulli
-        ),
-        "the gradient is that of the probability, not of the soft sample at tau": _deciding(
-            _larger, lambda x, tau: (p := x.softmax(dim=-1)[..., 0]) + (torch.bernoulli(p.detach()) - p).detach()
-        ),
-        "the gates are greedy: sample=True draws": _Greedy,
-        "the gates are sampled: sample=False takes the likelier choice": _Sampling,
-        "the gates have no effect: hand them to the backbone": _AllBlocks,
-        "a number times NaN has a NaN gradient, which reaches every weight: put NaN in with masked_fill": _NanTimes,
-        "the gate is inverted on the way to the backbone": _OtherWayRound,
-        "the backbone reads up to the cut only: that is the policy's limit, the backbone reads "
-        "everything": _BackboneReadsToTheCut,
-    },
+    mistakes=SKIPREC,
 )
 
 
@@ -711,28 +367,9 @@ def _losses_at(trial: Trial) -> None:
         batch = some_windows(trial, lengths, width)
         soft = torch.rand(len(batch), BLOCKS, generator=trial.generator, dtype=torch.float64)
         for gates in ((soft < 0.5).double(), soft, torch.ones_like(soft)):
-            kept = copied(batch)
-            with trial.of_the_answer(batch, gates):
-                found = trial.answer(a_backbone(trial.seed), kept, gates.clone())
-            unchanged(trial, kept, batch)
-            trial.require(type(found) is Tensor, f"found {describe(found)}, expected a tensor", "", batch, gates)
-            expected = (int(batch.scored().sum()),)
-            if found.shape != expected:
-                place = "take no mean: return one loss for each" if not found.dim() else (
-                    "leave out the positions without a target" if found.numel() == batch.items.numel()
-                    else "return the losses in a row")  # fmt: skip
-                trial.fail(
-                    f"found shape {tuple(found.shape)}, expected {expected}: one number for each scored position",
-                    place,
-                    batch,
-                    gates,
-                )
+            found = trial.call(trial.answer, a_backbone(trial.seed), batch, gates)
+            is_tensor(trial, found, (int(batch.scored().sum()),), "one number for each scored position", batch, gates)
             trial.same_results(make, batch, gates)
-
-
-def _cross_entropy(hidden: Tensor, backbone: Any, batch: Windows) -> Tensor:
-    scored = batch.scored()
-    return F.cross_entropy(backbone.score(hidden[scored]), batch.targets[scored], reduction="none")
 
 
 check_losses_at = Check(
@@ -750,84 +387,35 @@ check_losses_at = Check(
     body=_losses_at,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "the gates have no effect: hand them to encode": lambda backbone, batch, gates: (
-            _cross_entropy(backbone.encode(batch.items), backbone, batch) + 0 * gates.sum()
-        ),
-        "no gradient reaches the gates": lambda backbone, batch, gates: _cross_entropy(
-            backbone.encode(batch.items, gates.detach()), backbone, batch
-        ),
-        "the gates are inverted": lambda backbone, batch, gates: _cross_entropy(
-            backbone.encode(batch.items, 1 - gates), backbone, batch
-        ),
-        "the gates stand in reverse order": lambda backbone, batch, gates: _cross_entropy(
-            backbone.encode(batch.items, gates.flip(1)), backbone, batch
-        ),
-        "the sign is wrong: a loss is minus the log-probability": lambda backbone, batch, gates: (
-            -_cross_entropy(backbone.encode(batch.items, gates), backbone, batch)
-        ),
-        "the targets are shifted by one position": lambda backbone, batch, gates: F.cross_entropy(
-            backbone.score(backbone.encode(batch.items, gates).roll(1, dims=1)[batch.scored()]),
-            batch.targets[batch.scored()],
-            reduction="none",
-        ),
-        "the positions come column by column: go row by row": lambda backbone, batch, gates: F.cross_entropy(
-            backbone.score(backbone.encode(batch.items, gates).transpose(0, 1)[batch.scored().T]),
-            batch.targets.T[batch.scored().T],
-            reduction="none",
-        ),
-    },
+    importance="useful",
+    mistakes=LOSSES_AT,
 )
-
-
-def _gate_loss(trial: Trial, batch: Windows, cost: float) -> None:
-    """Value and gradients with a policy that is all but certain."""
-
-    def make(of: Any) -> Callable:
-        def loss(batch: Windows, cost: float) -> Any:
-            model = a_sure_skiprec(SkipRec, trial.seed, batch.items, batch.cut).train()
-            return learning(of(model, batch, cost), model)
-
-        return loss
-
-    trial.same_results(make, batch, cost)
 
 
 def _straight_through_loss(trial: Trial) -> None:
     batch = some_windows(trial)
-    kept = copied(batch)
     model = a_skiprec(SkipRec, trial.seed).train()
-    with trial.of_the_answer(batch, 0.7):
-        values = [is_a_loss(trial, trial.answer(model, batch, 0.7)) for _ in range(10)]
-    unchanged(trial, batch, kept)
-    trial.require(len({float(v.detach()) for v in values}) > 1, "ten calls with an undecided policy give the same loss",
-                  "the gates are greedy: in training they are sampled (sample=True)", batch, 0.7)  # fmt: skip
-    with trial.of_the_answer(batch, 0.0):
-        value = trial.answer(model, batch, 0.0)
-    trial.require(
-        reaches(value, model.policy),
-        "the recommendation loss brings no gradient to the policy",
-        "the gates are detached: they have to keep their gradient on the way to the backbone",
-        batch,
-        0.0,
-    )
-    trial.require(
-        reaches(value, model.backbone), "no gradient reaches the backbone", "both are trained together", batch, 0.0
-    )
+    values = [is_a_loss(trial, trial.call(trial.answer, model, batch, 0.7)).detach() for _ in range(10)]
+    trial.require(any(v != values[0] for v in values), "ten calls with an undecided policy all give the loss "
+                  f"{float(values[0]):.6g}", "", batch, 0.7)  # fmt: skip
     sure = a_sure_skiprec(SkipRec, trial.seed, batch.items, batch.cut).train()
-    with trial.of_the_answer(batch, 0.0):
-        drawn = {round(float(trial.answer(sure, batch, 0.0).detach()), 7) for _ in range(5)}
-    trial.require(
-        len(drawn) == 1,
-        "with a policy that is all but certain, five calls give different losses",
-        "gates are drawn with the policy's probabilities: take them from model.gates",
-        batch,
-        0.0,
-    )
-    for cost in (0.0, 0.7):
-        _gate_loss(trial, batch, cost)
-    _gate_loss(trial, some_windows(trial, (4, 6), 6), 2.0)
+    drawn = {round(float(trial.call(trial.answer, sure, batch, 0.0).detach()), 7) for _ in range(5)}
+    trial.require(len(drawn) == 1, "with a policy that is all but certain, five calls give different losses", "",
+                  batch, 0.0)  # fmt: skip
+    for given, cost in ((batch, 0.7), (batch, 0.0), (some_windows(trial, (4, 6), 6), 2.0)):
+        certain = a_sure_skiprec(SkipRec, trial.seed, given.items, given.cut).train()
+        trial.same_results(partial(_taught, certain), given, cost)
     _rate_of_the_cost(trial)
+
+
+def _taught(model: SkipRec, of: Any) -> Callable:
+    """A loss, and what it would teach a copy of the model."""
+
+    def loss(batch: Windows, cost: float) -> Any:
+        ours = copy.deepcopy(model)
+        return learning(of(ours, batch, cost), ours)
+
+    return loss
 
 
 def _rate_of_the_cost(trial: Trial) -> None:
@@ -842,30 +430,11 @@ def _rate_of_the_cost(trial: Trial) -> None:
                 p.zero_()
         model.policy.output.weight.zero_()
         model.policy.output.bias.copy_(torch.tensor([2.0, 0.0]).repeat(BLOCKS))
-    with trial.of_the_answer(batch, 1.0):
-        gate = float(trial.answer(model, batch, 1.0).detach() - trial.answer(model, batch, 0.0).detach())
+    with_cost, without = (trial.call(trial.answer, model, batch, cost).detach() for cost in (1.0, 0.0))
     keep = 1 / (1 + np.exp(-2.0))
-    trial.require(
-        abs(gate - keep) < 0.07,
-        f"a policy with logits (2, 0) gives a mean gate of {gate:.3f}, expected {keep:.3f}",
-        "gates are drawn with the policy's probabilities: take them from model.gates",
-        batch,
-        1.0,
-    )
-
-
-def _st_loss(
-    weigh: Callable[[Tensor], Tensor] = lambda gates: gates.mean(),
-    reduce: Callable[[Tensor, Windows], Tensor] = lambda losses, batch: losses.mean(),
-    gates_of: Callable[[SkipRec, Windows], Tensor] = lambda m, b: m.gates(b.items, b.cut, sample=True),
-) -> Callable:
-    """A straight-through loss with one step replaced."""
-
-    def loss(model: SkipRec, batch: Windows, cost: float) -> Tensor:
-        gates = gates_of(model, batch)
-        return reduce(gate_losses.losses_at(model.backbone, batch, gates), batch) + cost * weigh(gates)
-
-    return loss
+    trial.require(abs(float(with_cost - without) - keep) < 0.07, "a policy with logits (2, 0) does not keep "
+                  f"{keep:.0%} of the blocks", "gates are drawn with the policy's probabilities: take them from "
+                  "model.gates", batch, 1.0)  # fmt: skip
 
 
 check_straight_through_loss = Check(
@@ -883,104 +452,7 @@ check_straight_through_loss = Check(
     body=_straight_through_loss,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "the cost's sign is wrong: it rewards keeping": _st_loss(lambda gates: -gates.mean()),
-        "the cost counts skipped blocks: it has to count kept ones": _st_loss(lambda gates: (1 - gates).mean()),
-        "the cost is that of the sum of all gates: take the mean": _st_loss(lambda gates: gates.sum()),
-        "the cost is that of the number of blocks: take the mean over the blocks too": _st_loss(
-            lambda gates: gates.sum(dim=1).mean()
-        ),
-        "the cost is divided by the number of blocks twice": _st_loss(lambda gates: gates.mean() / gates.shape[1]),
-        "the cost is missing": _st_loss(lambda gates: 0 * gates.sum()),
-        "the gates in the cost are detached: the cost teaches the policy nothing": _st_loss(
-            lambda gates: gates.detach().mean()
-        ),
-        "each user counts once: take the mean over all scored positions": _st_loss(
-            reduce=lambda losses, batch: gate_losses.per_row(losses, batch).mean()
-        ),
-        "the losses are summed: take the mean": _st_loss(reduce=lambda losses, batch: losses.sum()),
-        "the losses are divided by all positions: only scored ones count": _st_loss(
-            reduce=lambda losses, batch: losses.sum() / batch.items.numel()
-        ),
-        "the policy reads the whole window: hand it the cut": _st_loss(
-            gates_of=lambda model, batch: model.gates(batch.items, sample=True)
-        ),
-        "the gates are soft, probabilities: they have to be sampled": _st_loss(
-            gates_of=lambda model, batch: model.gate_logits(batch.items, batch.cut).softmax(dim=-1)[..., 0]
-        ),
-        "the gates are greedy": _st_loss(
-            gates_of=lambda model, batch: model.gates(batch.items, batch.cut, sample=False)
-        ),
-        "the losses are those of the full depth: the gates have no effect on them": lambda model, batch, cost: (
-            gate_losses.losses_at(model.backbone, batch, torch.ones(len(batch), BLOCKS, dtype=torch.float64)).mean()
-            + cost * model.gates(batch.items, batch.cut, sample=True).mean()
-        ),
-    },
-)
-
-
-def _settled_loss(trial: Trial) -> None:
-    batch = some_windows(trial)
-    kept = copied(batch)
-    model = a_skiprec(SkipRec, trial.seed).train()
-    with trial.of_the_answer(batch, 0.7):
-        values = [is_a_loss(trial, trial.answer(model, batch, 0.7)) for _ in range(10)]
-    unchanged(trial, batch, kept)
-    trial.require(
-        len({round(float(v.detach()), 9) for v in values}) == 1,
-        "two calls give different losses",
-        "the gates are sampled: while the backbone settles they are greedy (sample=False)",
-        batch,
-        0.7,
-    )
-    trial.require(not reaches(values[0], model.policy), "a gradient reaches the policy, expected none",
-                  "while the backbone settles the policy does not learn", batch, 0.7)  # fmt: skip
-    trial.require(reaches(values[0], model.backbone), "no gradient reaches the backbone",
-                  "the backbone learns: torch.no_grad() belongs around the gates only", batch, 0.7)  # fmt: skip
-    _gate_loss(trial, batch, 0.7)
-    _gate_loss(trial, some_windows(trial, (4, 6), 6), 0.0)
-
-
-def _settled(
-    gates_of: Callable[[SkipRec, Windows], Tensor] = lambda m, b: m.gates(b.items, b.cut, sample=False),
-    reduce: Callable[[Tensor, Windows], Tensor] = lambda losses, batch: losses.mean(),
-    weight: float = 0.0,
-) -> Callable:
-    """A settled loss with one step replaced."""
-
-    def loss(model: SkipRec, batch: Windows, cost: float) -> Tensor:
-        gates = gates_of(model, batch).detach()
-        return reduce(gate_losses.losses_at(model.backbone, batch, gates), batch) + weight * cost * gates.mean()
-
-    return loss
-
-
-check_settled_loss = Check(
-    part="gate_losses.settled_loss",
-    task="Return the mean cross-entropy over all scored positions under the policy's greedy gates, for the last "
-    "epochs: the backbone learns, the policy does not. `cost` is handed over, as to every loss, and not used.",
-    hints=(
-        "Which of the two may change in these epochs? The gradient has to reach that one, and not the other.",
-        "`torch.no_grad()` around the right line. Then the losses as in `straight_through_loss`.",
-    ),
-    body=_settled_loss,
-    minutes=5,
-    difficulty=1,
-    mistakes={
-        "the cost is still in the loss: gates that are fixed cost nothing that could be learnt": _settled(weight=1.0),
-        "the policy reads the whole window: hand it the cut": _settled(lambda m, b: m.gates(b.items, sample=False)),
-        "all blocks are run: the backbone has to settle under the policy's gates": _settled(
-            lambda m, b: torch.ones(len(b), BLOCKS, dtype=torch.float64)
-        ),
-        "the gates are inverted": _settled(lambda m, b: 1 - m.gates(b.items, b.cut, sample=False)),
-        "each user counts once: take the mean over all scored positions": _settled(
-            reduce=lambda losses, batch: gate_losses.per_row(losses, batch).mean()
-        ),
-        "the losses are summed: take the mean": _settled(reduce=lambda losses, batch: losses.sum()),
-        "the gates are soft, probabilities: they have to be greedy": _settled(
-            lambda m, b: m.gate_logits(b.items, b.cut).softmax(dim=-1)[..., 0]
-        ),
-    },
+    mistakes=STRAIGHT_THROUGH_LOSS,
 )
 
 
@@ -1000,15 +472,8 @@ def _choose(trial: Trial) -> None:
             made.append(Candidate(epoch=epoch, blocks=blocks, ndcg=0.3 + users + luck - behind, weights={}))
         return made
 
-    def make(of: Any) -> Callable:
-        return lambda given: _named(of(given))
-
-    alone = front((4, 0.0))
-    found = trial.call(trial.answer, alone)
-    trial.require(hasattr(found, "blocks"), f"found {describe(found)}, expected one of the epochs",
-                  "return the epoch itself, not its place, its blocks or a list", alone)  # fmt: skip
     for given in (
-        alone,
+        front((4, 0.0)),
         front((1, 30.0), (2, 9.0), (3, 3.5), (5, 0.5), (4, 1.5), (6, 0.0)),
         front((6, 0.0), (3, 0.5), (1, 3.0)),
         front((1, 4.0), (2, 0.7), (5, 0.3), (6, 0.0)),
@@ -1017,26 +482,13 @@ def _choose(trial: Trial) -> None:
         front((3, 2.5), (4, 0.0)),
         front((3, 0.5), (4, 0.0), users=users[:20]),
     ):
-        trial.same_results(make, given)
+        trial.same_results(lambda of: lambda epochs: _named(of(epochs)), given)
 
 
 def _named(chosen: Any) -> str:
     if not hasattr(chosen, "blocks"):
         return describe(chosen)
     return f"the epoch of {float(chosen.blocks):g} blocks and NDCG {float(chosen.ndcg.mean()):.4f}"
-
-
-def _best(front: list[Candidate]) -> Candidate:
-    return max(front, key=lambda c: c.ndcg.mean())
-
-
-def _level(front: list[Candidate], errors: float = 1.0) -> list[Candidate]:
-    pairs = [(c, metrics.paired_difference(_best(front).ndcg, c.ndcg)) for c in front]
-    return [c for c, d in pairs if d.mean <= errors * d.error]
-
-
-def _fewest(front: list[Candidate]) -> Candidate:
-    return min(front, key=lambda c: c.blocks)
 
 
 check_choose = Check(
@@ -1053,19 +505,6 @@ check_choose = Check(
     body=_choose,
     minutes=10,
     difficulty=2,
-    mistakes={
-        "you take the best epoch, or the most blocks of those as good: of those within one standard error take the "
-        "fewest": _best,
-        "you take the fewest blocks of all: only epochs within one standard error of the best may be chosen": _fewest,
-        "you allow two standard errors: allow one": lambda front: _fewest(_level(front, 2.0)),
-        "you allow a standard deviation: a standard error is smaller by the square root of the number of "
-        "users": lambda front: _fewest(_level(front, len(front[0].ndcg) ** 0.5)),
-        "the error is that of one epoch's users, not of the paired difference": lambda front: _fewest(
-            [
-                c
-                for c in front
-                if _best(front).ndcg.mean() - c.ndcg.mean() <= metrics.mean_and_error(_best(front).ndcg).error
-            ]
-        ),
-    },
+    importance="useful",
+    mistakes=CHOOSE,
 )

@@ -26,7 +26,8 @@ def _soft(trial: Trial) -> None:
                       "a sample has one number for each logit", logits, tau)  # fmt: skip
         sums = sample.detach().double().sum(dim=-1).reshape(-1)
         wrong = float(sums[(sums - 1).abs().argmax()])
-        trial.require(abs(wrong - 1) < 1e-4, f"a row sums to {wrong:.4g}, expected 1", "", logits, tau)
+        trial.require(abs(wrong - 1) < 1e-4, f"a row sums to {wrong:.4g}, expected 1",
+                      "the softmax runs over the last axis, where the classes are", logits, tau)  # fmt: skip
     honours_the_generator(trial, trial.normal(40, 6), 2.0)
     for options in ({"tau": 0.4}, {"tau": 1.0}, {"tau": 10.0}, {}):
         logits = trial.normal(3, scale=1.5)
