@@ -12,7 +12,7 @@ from typing import Any
 
 COURSE = Path(__file__).resolve().parent.parent
 HOUR = "skiprec_in_an_hour"
-Found = dict[str, Any]  # what a verb found: --json shows it as one line, in place of what the verb prints
+PROTOCOLS = ("last_n", "leave_one_out")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     shown = io.StringIO() if options.json else sys.stdout
     try:
         with contextlib.redirect_stdout(shown):
-            found = _open(options) if options.verb == "open" else _run(options)
+            if options.verb == "open":
+                found = _open(options)
+            else:
+                from skiprec_lite import verbs  # here: help, usage errors and `open` need no torch
+
+                found = getattr(verbs, options.verb)(options)
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
         # A RuntimeError is torch's way to say that memory is not enough; Python's says nothing.
         print(f"error: {' '.join(str(error).split()) or 'not enough memory'}", file=sys.stderr)
@@ -32,13 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps(found))
     return 0
-
-
-def _run(options: argparse.Namespace) -> Found:
-    from skiprec_lite import verbs  # here: help, usage errors and `open` need no torch
-
-    found: Found = getattr(verbs, options.verb)(options)
-    return found
 
 
 # --- what a verb may be told ---
@@ -84,26 +82,23 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _ask_for_data(verb: argparse.ArgumentParser) -> None:
-    what = "100k, 1m or 20m (MovieLens), or your own .inter, .csv or .txt file"
-    verb.add_argument("--data", default="100k", metavar="DATA", help=what)
+    verb.add_argument("--data", default="100k", help="100k, 1m, 20m (MovieLens), or your own .inter, .csv or .txt file")
 
 
 def _ask_for_model(verb: argparse.ArgumentParser) -> None:
-    what = "weights to load (default: the last ones trained here, else those of the course)"
-    verb.add_argument("--model", type=Path, help=what)
+    verb.add_argument("--model", type=Path, help="weights (default: the last ones trained here, else the course's)")
 
 
 def _ask_train(verb: argparse.ArgumentParser) -> None:
     from skiprec_lite.lab import plans  # here: to import this file does not load the lab
 
-    chosen = plans.CHOSEN_TRAINING
     _ask_for_data(verb)
     verb.add_argument("--full-depth", action="store_true", help="train the backbone alone, without a policy")
-    verb.add_argument("--protocol", choices=plans.PROTOCOLS, default="last_n", help="what is held out")
+    verb.add_argument("--protocol", choices=PROTOCOLS, default="last_n", help="what is held out")
     verb.add_argument("--blocks", type=int, default=8, help="residual blocks; dilations 1 and 4 in turn")
     verb.add_argument("--channels", type=int, default=64, help="width of the backbone")
-    verb.add_argument("--epochs", type=int, default=chosen["epochs"], help="at most so many epochs")
-    verb.add_argument("--cost", type=float, default=chosen["cost"], help="weight of the mean gate in the loss")
+    verb.add_argument("--epochs", type=int, default=plans.CHOSEN_TRAINING["epochs"], help="at most so many epochs")
+    verb.add_argument("--cost", type=float, default=plans.CHOSEN_TRAINING["cost"], help="of a kept block, in the loss")
     verb.add_argument("--tau", type=float, default=10.0, help="temperature of the gates' gradient")
     verb.add_argument("--softmax", choices=("full", "sampled"), default="full", help="score all items, or a sample")
     verb.add_argument("--negatives", type=int, default=2000, help="sampled items a step")
@@ -112,12 +107,9 @@ def _ask_train(verb: argparse.ArgumentParser) -> None:
 
 
 def _ask_evaluate(verb: argparse.ArgumentParser) -> None:
-    from skiprec_lite.lab import plans
-
     _ask_for_data(verb)
     _ask_for_model(verb)
-    what = "what is held out (default: what was so in training)"
-    verb.add_argument("--protocol", choices=plans.PROTOCOLS, help=what)
+    verb.add_argument("--protocol", choices=PROTOCOLS, help="what is held out (default: what was so in training)")
     verb.add_argument("--exclude-seen", action="store_true", help="take a user's own past out of the ranking")
 
 
@@ -149,7 +141,7 @@ def _ask_bench(verb: argparse.ArgumentParser) -> None:
 # --- JupyterLab ---
 
 
-def _open(options: argparse.Namespace) -> Found:
+def _open(options: argparse.Namespace) -> dict[str, Any]:
     notebook, root = _notebook(options.lesson)
     command = [sys.executable, "-m", "jupyter", "lab", str(notebook), f"--ServerApp.root_dir={root}", *options.options]
     if getattr(os, "geteuid", lambda: 1)() == 0 and "--allow-root" not in command:

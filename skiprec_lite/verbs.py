@@ -19,7 +19,7 @@ from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import last_n, user_sequences
 from skiprec_lite.windows import Split, pad_left
 
-Found = dict[str, Any]
+Found = dict[str, Any]  # --json shows it as one line, in place of what the verb prints
 
 
 def data(options: Namespace) -> Found:

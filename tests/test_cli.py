@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skiprec_lite import checkpoints, cli, tables
-from skiprec_lite.lab import judging
+from skiprec_lite.lab import judging, runs
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +344,19 @@ def test_what_cannot_be_opened_is_told(
 def test_practice_names_the_verb_that_opens_the_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("practice", "02", "--folder", tmp_path) == 0
     assert capsys.readouterr().out.rstrip().endswith(f"-m skiprec_lite open {tmp_path / '02_temperature.ipynb'}")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["evaluate", "--protocol", "mine"], ["nothing"]]
+)
+def test_help_and_usage_errors_come_without_torch(arguments: list[str]) -> None:
+    code = (
+        f"import sys; from skiprec_lite.cli import main\ntry: main({arguments})\nfinally: print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == (0 if "--help" in arguments else 2)
+    assert found.stdout.splitlines()[-1] == "False"
+
+
+def test_the_protocols_that_can_be_asked_for_are_those_that_can_be_run() -> None:
+    assert tuple(runs.PROTOCOLS) == cli.PROTOCOLS

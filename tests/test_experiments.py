@@ -14,7 +14,7 @@ from skiprec_lite import checkpoints, tables
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.lab import experiments, judging, runs
 from skiprec_lite.lab.plans import EXPERIMENTS, Experiment
-from skiprec_lite.lab.runs import Outcome, Run
+from skiprec_lite.lab.runs import Outcome, Run, check
 from skiprec_lite.skiprec import SkipRec
 
 

@@ -14,7 +14,7 @@ from skiprec_lite.controls import RandomGates, another_users
 from skiprec_lite.evaluation import gates_of, ndcg_per_user
 from skiprec_lite.lab import judging, runs
 from skiprec_lite.lab.random_depth import RandomDepth
-from skiprec_lite.lab.runs import Run
+from skiprec_lite.lab.runs import Run, check
 from skiprec_lite.lab.stand_ins import CONTROLS
 from skiprec_lite.skiprec import SkipRec
 

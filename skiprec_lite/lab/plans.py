@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-PROTOCOLS = ("last_n", "leave_one_out")
-
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
 CHOSEN_POLICY: dict = {"keep_bias": 1.0}

@@ -55,11 +55,7 @@ GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
 
 
 def check(run: Run) -> None:
-    """Refuse a setting that nothing would read: it would stand in a table as if it had been tried.
-
-    Raises:
-        ValueError: for an unknown model, protocol, setting or choice, or a setting that is missing.
-    """
+    """Raise ValueError for a setting that is missing, or that nothing reads: it would stand in a table as if tried."""
     _check_choice(run, "model", run.model, (*COUNTING, *NETWORKS))
     _check_choice(run, "protocol", run.protocol, (*PROTOCOLS, *WORLDS))
     for part, names in _settings_that_are_read(run).items():
