@@ -44,6 +44,7 @@ TEXTBOOK_CODE = 1_560  # without docstrings, blanks and comments
 LONGEST_FILE = 230
 GIVEN_LINES = 1_830  # with the command line
 LAB_LINES = 1_445
+CLASSROOM_LINES = 11_450
 LONGEST_FUNCTION = 60  # without its docstring
 ROOMS = (
     "gumbel", "temperature", "straight_through", "next_item", "protocol", "nextitnet", "depth", "skiprec",
@@ -142,6 +143,13 @@ def test_each_lesson_has_a_room_by_its_subject() -> None:
     assert {path.stem for path in (COURSE / "assignments").glob("*.py")} == {"__init__", *ASSIGNMENTS}
 
 
+def test_a_room_with_checks_has_its_mistakes_and_every_room_its_figures() -> None:
+    for room in ROOMS:
+        assert (COURSE / room / "figures.py").exists(), room
+        assert (COURSE / room / "descriptions.toml").exists(), room
+        assert (COURSE / room / "checks.py").exists() == (COURSE / room / "mistakes.py").exists(), room
+
+
 def test_the_model_does_not_stand_on_the_downloader() -> None:
     code = "import sys, skiprec_lite.backbones; sys.exit(bool({'pandas', 'pooch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -161,8 +169,8 @@ def test_no_file_of_the_textbook_is_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
 
 
-def test_what_is_given_and_the_lab_stay_small() -> None:
-    for part, bound in (("given", GIVEN_LINES), ("lab", LAB_LINES)):
+def test_what_is_given_the_lab_and_the_classroom_stay_small() -> None:
+    for part, bound in (("given", GIVEN_LINES), ("lab", LAB_LINES), ("classroom", CLASSROOM_LINES)):
         assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files_of(part)) <= bound, part
 
 

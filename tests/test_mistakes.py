@@ -41,6 +41,7 @@ def test_each_mistake_is_told_in_its_own_words(part: str) -> None:
 def test_every_exercise_has_a_table(part: str) -> None:
     """With sentences that can be told apart from one another's edits: no edit stands in it twice."""
     rows = CHECKS[part].mistakes
+    assert CHECKS[part].importance in ("core", "useful", "extra")
     assert len(rows) >= 3
     assert len({(m.old, m.new) for m in rows}) == len(rows)
     assert all(m.says and m.says[-1] not in ".!" and m.old != m.new for m in rows)

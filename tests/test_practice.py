@@ -7,7 +7,6 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from skiprec_course import practice
 from skiprec_course.checks import CHECKS, Outcome
@@ -15,8 +14,6 @@ from skiprec_lite import cli
 
 pytestmark = pytest.mark.usefixtures("untyped")
 WITH_EXERCISES = [p for p in sorted(practice.LESSONS.glob("[0-9][0-9]_*.ipynb")) if '"builds:' in p.read_text("utf-8")]
-# Solved and run on every test run; the rest with -m classroom.
-SOLVED_ALWAYS = ("01", "09")
 
 
 def copy_of(path: Path) -> nbformat.NotebookNode:
@@ -71,64 +68,6 @@ def test_the_picture_of_a_right_answer_comes_along() -> None:
     for cell in targets:
         assert re.search(r"!\[.{40,}\]\(attachment:target.png\)", cell.source)
         assert len(cell.attachments["target.png"]["image/png"]) > 1_000
-
-
-# --- running a copy ---
-
-
-def solved(copy: nbformat.NotebookNode, lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The lesson's own definitions in the stubs' places."""
-    solutions = [cell for cell in lesson.cells if practice._parts(cell)]
-    for cell in copy.cells:
-        if practice._parts(cell):
-            cell.source = solutions.pop(0).source
-    return copy
-
-
-# The lesson's own run draws its figures; a copy's are the same.
-NO_PICTURES = "from matplotlib.figure import Figure\nFigure.savefig = lambda *arguments, **options: None"
-
-
-def check_outputs(copy: nbformat.NotebookNode) -> list[str]:
-    copy.cells.insert(0, nbformat.v4.new_code_cell(NO_PICTURES, id="no-pictures"))
-    NotebookClient(copy, timeout=300, resources={"metadata": {"path": str(practice.LESSONS)}}).execute()
-    assert not [o for c in copy.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
-    checks = [cell for cell in copy.cells if cell.id.endswith("-check")]
-    return ["".join(o.text for o in cell.outputs) for cell in checks]
-
-
-def twice(copy: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Each check cell a second time, as a learner runs it who wants to read the message again."""
-    for check in [cell for cell in copy.cells if cell.id.endswith("-check")]:
-        again = nbformat.v4.new_code_cell(check.source, id=f"{check.id}-again")
-        copy.cells.insert(copy.cells.index(check) + 1, again)
-    return copy
-
-
-@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda p: p.stem)
-def test_an_untouched_copy_runs_and_says_not_yet_and_never_passed(path: Path) -> None:
-    copy = twice(copy_of(path))
-    lines = [line for output in check_outputs(copy) for line in output.splitlines()]
-    assert lines
-    assert all(re.fullmatch(r"○ \w+: not yet", line) for line in lines), lines
-    again = [o.text for cell in copy.cells if cell.id.endswith("-check-again") for o in cell.outputs]
-    lines = "".join(again).splitlines()
-    assert lines
-    assert all(re.fullmatch(r"○ \w+: this is the course's version.*: run your cell again", x) for x in lines), lines
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=() if path.name.startswith(SOLVED_ALWAYS) else pytest.mark.classroom)
-        for path in WITH_EXERCISES
-    ],
-)
-def test_with_the_solutions_put_back_it_passes(path: Path) -> None:
-    found = check_outputs(solved(copy_of(path), practice._read(path)))
-    lines = [line for output in found for line in output.splitlines()]
-    assert lines
-    assert all(re.fullmatch(r"✔ \w+: passed", line) for line in lines), found
 
 
 # --- on the command line ---
