@@ -17,14 +17,9 @@ from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.windows import Windows
 
 __all__ = [
-    "check_SteeredCost",
-    "check_all_patterns",
-    "check_difference_loss",
-    "check_gate_differences",
-    "check_gate_slopes",
-    "check_pattern_losses",
-    "check_per_row",
-]
+    "check_SteeredCost", "check_all_patterns", "check_difference_loss", "check_gate_differences",
+    "check_gate_slopes", "check_pattern_losses", "check_per_row",
+]  # fmt: skip
 
 
 # --- per_row ---

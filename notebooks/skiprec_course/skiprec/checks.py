@@ -33,30 +33,15 @@ from skiprec_course.models import (
     windows_from,
 )
 from skiprec_course.parameters import is_tensor
-from skiprec_course.skiprec.mistakes import (
-    CHOOSE,
-    DRAW_CUT,
-    FROM_A_CUT,
-    LOSSES_AT,
-    POLICY_NETWORK,
-    SKIPREC,
-    STRAIGHT_THROUGH_LOSS,
-    VISIBLE,
-)
+from skiprec_course.skiprec import mistakes
 from skiprec_lite.choosing import Candidate
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.windows import Windows
 
 __all__ = [
-    "check_PolicyNetwork",
-    "check_SkipRec",
-    "check_choose",
-    "check_draw_cut",
-    "check_from_a_cut",
-    "check_losses_at",
-    "check_straight_through_loss",
-    "check_visible",
-]
+    "check_PolicyNetwork", "check_SkipRec", "check_choose", "check_draw_cut", "check_from_a_cut", "check_losses_at",
+    "check_straight_through_loss", "check_visible",
+]  # fmt: skip
 
 # --- PolicyNetwork ---
 
@@ -128,7 +113,7 @@ check_PolicyNetwork = Check(
     body=_policy_network,
     minutes=25,
     difficulty=3,
-    mistakes=POLICY_NETWORK,
+    mistakes=mistakes.POLICY_NETWORK,
 )
 
 
@@ -155,7 +140,7 @@ check_visible = Check(
     body=_visible,
     minutes=5,
     difficulty=1,
-    mistakes=VISIBLE,
+    mistakes=mistakes.VISIBLE,
 )
 
 
@@ -194,7 +179,7 @@ check_draw_cut = Check(
     body=_draw_cut,
     minutes=10,
     difficulty=2,
-    mistakes=DRAW_CUT,
+    mistakes=mistakes.DRAW_CUT,
 )
 
 
@@ -245,7 +230,7 @@ check_from_a_cut = Check(
     body=_from_a_cut,
     minutes=10,
     difficulty=2,
-    mistakes=FROM_A_CUT,
+    mistakes=mistakes.FROM_A_CUT,
 )
 
 
@@ -347,7 +332,7 @@ check_SkipRec = Check(
     body=_skiprec,
     minutes=30,
     difficulty=3,
-    mistakes=SKIPREC,
+    mistakes=mistakes.SKIPREC,
 )
 
 
@@ -388,7 +373,7 @@ check_losses_at = Check(
     minutes=10,
     difficulty=2,
     importance="useful",
-    mistakes=LOSSES_AT,
+    mistakes=mistakes.LOSSES_AT,
 )
 
 
@@ -452,7 +437,7 @@ check_straight_through_loss = Check(
     body=_straight_through_loss,
     minutes=10,
     difficulty=2,
-    mistakes=STRAIGHT_THROUGH_LOSS,
+    mistakes=mistakes.STRAIGHT_THROUGH_LOSS,
 )
 
 
@@ -506,5 +491,5 @@ check_choose = Check(
     minutes=10,
     difficulty=2,
     importance="useful",
-    mistakes=CHOOSE,
+    mistakes=mistakes.CHOOSE,
 )

@@ -14,13 +14,9 @@ from skiprec_course.questions import honours_the_generator, is_a_tensor
 from skiprec_course.straight_through import mistakes
 
 __all__ = [
-    "check_difference",
-    "check_exact_gradient",
-    "check_identity_straight_through",
-    "check_reinforce",
-    "check_straight_through",
-    "check_through_a_sample",
-]
+    "check_difference", "check_exact_gradient", "check_identity_straight_through", "check_reinforce",
+    "check_straight_through", "check_through_a_sample",
+]  # fmt: skip
 
 
 def bent_loss(gates: Tensor) -> Tensor:
