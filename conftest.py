@@ -46,3 +46,12 @@ def untyped() -> Iterator[None]:
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
     sys.meta_path[:] = finders
+
+
+@pytest.fixture
+def unhooked() -> Iterator[None]:
+    """The package and the classroom without any hook, as a file has imported them under `mutants.unhooked()`."""
+    import mutants
+
+    with mutants.unhooked():
+        yield

@@ -26,3 +26,8 @@ def wrong(answer: Any, word: str) -> Answer:
 def raises(answer: Any, word: str) -> Answer:
     """An answer that stops with an error."""
     return Answer(answer, Outcome.RAISED, word)
+
+
+def the_course_s(answer: Any) -> Answer:
+    """The package's own version, imported: it is named, not judged, and scores nothing."""
+    return Answer(answer, Outcome.NOT_YET, "the course's version")

@@ -2,7 +2,7 @@
 
 from textwrap import dedent, indent
 
-from answers import Answer, raises, right, wrong
+from answers import Answer, raises, right, the_course_s, wrong
 
 from skiprec_course.checks import Outcome
 
@@ -40,11 +40,6 @@ def _hard(body: str, before: str = "") -> str:
 
 def _exact(body: str, before: str = "") -> str:
     return _cell("exact_gradient(logits, loss)", body, before)
-
-
-def _the_course_s(answer: str) -> Answer:
-    """The package's own version, imported: it is named, not judged, and scores nothing."""
-    return Answer(answer, Outcome.NOT_YET, "the course's version")
 
 
 def _failed_hidden(answer: str, word: str) -> Answer:
@@ -118,7 +113,7 @@ SAMPLE_GUMBEL = [
         return (-torch.log(-torch.log(u))).tolist()
     """), "tensor"),
     raises(_noise("return -torch.log(-torch.log(torch.rand(shape[0], shape[1], generator=generator)))"), "IndexError"),
-    _the_course_s("from skiprec_lite.gumbel import sample_gumbel"),
+    the_course_s("from skiprec_lite.gumbel import sample_gumbel"),
 ]  # fmt: skip
 
 
@@ -228,7 +223,7 @@ GUMBEL_SOFTMAX = [
         z = logits + sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype).numpy()
         return torch.softmax((z - z.max(dim=-1, keepdim=True)) / tau, dim=-1)
     """), "Error"),
-    _the_course_s("from skiprec_lite.gumbel import gumbel_softmax"),
+    the_course_s("from skiprec_lite.gumbel import gumbel_softmax"),
     _failed_hidden(_soft("""
         return checks.check_gumbel_softmax.reference(logits, tau, generator=generator)
     """), "not allowed"),
@@ -274,7 +269,7 @@ STRAIGHT_THROUGH = [
     """), "hard"),
     wrong(_hard("return perturbed.argmax(dim=-1)"), "shape"),
     raises(_hard("return soft + (perturbed.argmax(dim=-1) - soft).detach()"), "must match"),
-    _the_course_s("from skiprec_lite.gumbel import gumbel_softmax"),
+    the_course_s("from skiprec_lite.gumbel import gumbel_softmax"),
     _failed_hidden(_hard("""
         return torch.nn.functional.gumbel_softmax(logits, tau, hard=True)
     """), "not allowed"),
@@ -368,7 +363,7 @@ EXACT_GRADIENT = [
         f_skip, f_keep = loss(torch.tensor([[0.0], [1.0]], dtype=logits.dtype))
         return torch.tensor([keep.item() * (1 - keep.item()) * float(f_keep - f_skip)], dtype=logits.dtype)
     """), "Error"),
-    _the_course_s("from skiprec_lite.estimators import exact_gradient"),
+    the_course_s("from skiprec_lite.estimators import exact_gradient"),
     _failed_hidden(_exact("""
         from skiprec_lite import estimators  # not before the function is called
 

@@ -1,6 +1,6 @@
 """Answers to assignment a2: for each solution cell sources of the whole cell, with what has to come of them."""
 
-from answers import Answer, raises, right, wrong
+from answers import Answer, raises, right, the_course_s, wrong
 
 RANK = "def rank_of_target(scores, targets):\n"
 NDCG = "def ndcg(ranks, k):\n"
@@ -63,9 +63,9 @@ RANKS = [
     rows = torch.arange(len(targets))
     return (scores[:, 1:] >= scores[rows, targets][:, None]).sum(dim=1)
 """, "raised"),
-    wrong("""
+    the_course_s("""
 from skiprec_lite.metrics import rank_of_target
-""", "not allowed"),
+"""),
 ]  # fmt: skip
 
 GAINS = [
@@ -106,9 +106,9 @@ GAINS = [
     raises(NDCG + """
     return (ranks <= k) / math.log2(ranks + 1)
 """, "raised"),
-    wrong("""
+    the_course_s("""
 ndcg = metrics.ndcg
-""", "not allowed"),
+"""),
 ]  # fmt: skip
 
 BOTH = """
@@ -210,9 +210,9 @@ ORDERS = [
     table = interactions.sort_values(["user", "timestamp"], kind="stable")
     return [table["item"][table["user"] == u].to_numpy(np.int64) for u in range(len(interactions.user_ids))]
 """, "raised"),
-    wrong("""
+    the_course_s("""
 user_sequences = splits.user_sequences
-""", "not allowed"),
+"""),
 ]  # fmt: skip
 
 PARTS = """
@@ -293,7 +293,7 @@ def cases_by_hand(sequences, users, length):
     raises(SPLIT + PARTS + """
     assert all(s[-2] != s[-1] for s in whole)
 """ + ANSWER, "IndexError"),
-    wrong(SPLIT + """
+    raises(SPLIT + """
     return splits.last_n(interactions, 1, length)
 """, "not allowed"),
 ]  # fmt: skip
@@ -385,10 +385,10 @@ CONVOLUTIONS = [
     raises(CONV + """
         return F.conv1d(hidden, self.weight, self.bias, dilation=self.dilation)
 """, "raised"),
-    wrong("""
+    the_course_s("""
 from skiprec_lite.blocks import CausalConv1d
-""", "not allowed"),
-    wrong("""
+"""),
+    raises("""
 from skiprec_lite import blocks
 class CausalConv1d(blocks.CausalConv1d):
     pass
@@ -482,9 +482,9 @@ class ResidualBlock(nn.Module):
         branch = F.relu(self.norm2(self.conv2(branch * real)))
         return hidden + self.scale * self.dropout(branch)
 """, "raised"),
-    wrong("""
+    the_course_s("""
 from skiprec_lite.blocks import ResidualBlock
-""", "not allowed"),
+"""),
 ]  # fmt: skip
 
 REACHES = [
@@ -522,9 +522,9 @@ REACHES = [
     raises(REACH + """
     return 1 + (kernel_size - 1) * 3 * dilations.sum()
 """, "raised"),
-    wrong("""
+    the_course_s("""
 from skiprec_lite.blocks import receptive_field
-""", "not allowed"),
+"""),
 ]  # fmt: skip
 
 ANSWERS_A2: dict[str, list[Answer]] = {

@@ -127,9 +127,9 @@ def fixture_and_tests(mutants: Sequence[Mutant], files: Sequence[str]) -> tuple[
             assert source_of(mutant.module).count(mutant.old) == 1, mutant
             assert mutant.new != mutant.old, mutant
 
-    # Every thirtieth on each test run, all with -m "mutants or not mutants": a slow test may have to fail for each.
+    # Every fiftieth on each test run, all with -m "mutants or not mutants": a slow test may have to fail for each.
     tried = [
-        pytest.param(mutant, id=name_of(mutant), marks=() if number % 30 == 0 else pytest.mark.mutants)
+        pytest.param(mutant, id=name_of(mutant), marks=() if number % 50 == 0 else pytest.mark.mutants)
         for number, mutant in enumerate(mutants)
     ]
 

@@ -19,9 +19,7 @@ from answers_a3 import ANSWERS_A3
 from nbgrader.api import Gradebook
 
 from skiprec_course import practice
-from skiprec_course.assignments import a3
 from skiprec_course.checks import Outcome
-from skiprec_course.mistakes import with_mistake
 
 pytestmark = pytest.mark.usefixtures("untyped", "tools_on_the_path")
 AUTOGRADED = ("a1", "a2", "a3")
@@ -174,21 +172,6 @@ def test_enough_answers_were_tried() -> None:
     answers = [a for by_cell in ANSWERS.values() for tried in by_cell.values() for a in tried]
     assert sum(a.outcome != Outcome.PASSED for a in answers) >= 60
     assert sum(a.outcome == Outcome.PASSED for a in answers) >= 25
-
-
-FIRST_CHECKS = [n for n in a3.__all__ if getattr(a3, n).mistakes and not n.endswith(("_gradient", "_sampled"))]
-
-
-@pytest.mark.parametrize("name", FIRST_CHECKS)
-def test_a_mistake_of_assignment_3_is_told_in_its_own_words(name: str) -> None:
-    """By some check of the function, if several are about it."""
-    check = getattr(a3, name)
-    of_one_function = [c for c in map(a3.__dict__.get, a3.__all__) if c.mistakes is check.mistakes]
-    for mistake in check.mistakes:
-        found = [c.verdict(with_mistake(c.reference, mistake)) for c in of_one_function]
-        assert any(v.outcome in (Outcome.FAILED, Outcome.RAISED) for v in found), mistake.says
-        said = {v.message.splitlines()[-1].rstrip(".") for v in found if v.message}
-        assert mistake.says[:1].upper() + mistake.says[1:] in said, said
 
 
 # --- the real way ---

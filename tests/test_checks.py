@@ -1,7 +1,6 @@
 """The checks of the exercises: right answers pass, wrong ones fail for the reason that the message names."""
 
 import random
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -24,17 +23,12 @@ with unhooked():
     from skiprec_course import checks, practice
     from skiprec_course.checks import CHECKS, NotPassed, Outcome, Verdict
 
+pytestmark = pytest.mark.usefixtures("unhooked")
 ANSWERS: dict[str, list[Answer]] = (
     ANSWERS_GUMBEL | ANSWERS_STRAIGHT_THROUGH | ANSWERS_NEXT_ITEM | ANSWERS_NEXTITNET | ANSWERS_DEPTH
     | ANSWERS_SKIPREC | ANSWERS_VERDICT | ANSWERS_BLIND_SPOTS | ANSWERS_SPEED | ANSWERS_BEYOND
 )  # fmt: skip
 CASES = [pytest.param(part, a, id=f"{part}-{i}") for part, answers in ANSWERS.items() for i, a in enumerate(answers)]
-
-
-@pytest.fixture(autouse=True)
-def _unhooked() -> Iterator[None]:
-    with unhooked():
-        yield
 
 
 # --- answers ---

@@ -1,6 +1,5 @@
 """Each row of a lesson's table of mistakes: the check fails what it makes, and says so in the row's own words."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,18 +7,14 @@ from mutants import unhooked
 
 with unhooked():
     from skiprec_course import engine
+    from skiprec_course.assignments import a3
     from skiprec_course.checks import CHECKS, Outcome
     from skiprec_course.mistakes import Mistake, with_mistake
     from skiprec_course.teachers import common_mistakes
     from skiprec_lite.gumbel import gumbel_max
 
+pytestmark = pytest.mark.usefixtures("unhooked")
 COMMON = Path(__file__).resolve().parent.parent / "notebooks" / "assignments" / "common_mistakes.md"
-
-
-@pytest.fixture(autouse=True)
-def _unhooked() -> Iterator[None]:
-    with unhooked():
-        yield
 
 
 @pytest.mark.parametrize("part", sorted(CHECKS))
@@ -35,6 +30,21 @@ def test_each_mistake_is_told_in_its_own_words(part: str) -> None:
     first = check.mistakes[0]
     message = check.verdict(with_mistake(check.reference, first)).message
     assert message.splitlines()[1:] == [f"{first.says[:1].upper()}{first.says[1:]}."]
+
+
+FIRST_CHECKS = [n for n in a3.__all__ if getattr(a3, n).mistakes and not n.endswith(("_gradient", "_sampled"))]
+
+
+@pytest.mark.parametrize("name", FIRST_CHECKS)
+def test_a_mistake_of_assignment_3_is_told_in_its_own_words(name: str) -> None:
+    """By some check of the function, if several are about it."""
+    check = getattr(a3, name)
+    of_one_function = [c for c in map(a3.__dict__.get, a3.__all__) if c.mistakes is check.mistakes]
+    for mistake in check.mistakes:
+        found = [c.verdict(with_mistake(c.reference, mistake)) for c in of_one_function]
+        assert any(v.outcome in (Outcome.FAILED, Outcome.RAISED) for v in found), mistake.says
+        said = {v.message.splitlines()[-1].rstrip(".") for v in found if v.message}
+        assert mistake.says[:1].upper() + mistake.says[1:] in said, said
 
 
 @pytest.mark.parametrize("part", sorted(CHECKS))
