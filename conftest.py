@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import jaxtyping
 import pytest
-import torch
 
 # Two workers on two cores: more threads would only get in each other's way. OMP_NUM_THREADS=2 pytest overrides it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _global_stream() -> Iterator[None]:
     """Gates, dropout and orders come from torch's global random numbers: each test begins with the same ones."""
+    import torch  # here: the session's own process, which only hands out tests, starts without it
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield

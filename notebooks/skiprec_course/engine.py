@@ -438,7 +438,7 @@ class Check:
             answer: the reader's function or class.
             instead: what the cells after it were written for (default: the package's version).
         """
-        if self._not_yours(answer) or self.verdict(answer).outcome is Outcome.PASSED:
+        if self._not_yours(answer) or self.passes(answer):
             return answer
         return self.reference if instead is None else standing_in(instead)
 

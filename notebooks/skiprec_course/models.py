@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -134,18 +133,6 @@ def is_a_loss(trial: Trial, value: Any) -> Tensor:
         value.requires_grad, "the loss has no gradient", "a .detach(), .item() or torch.no_grad() cuts it off"
     )
     return value
-
-
-def unchanged(trial: Trial, batch: Windows, before: Windows) -> None:
-    """Fail if a batch that was handed over is not as it was."""
-    for field in fields(Windows):
-        trial.require(not difference(getattr(batch, field.name), getattr(before, field.name)),
-                      f"it changes the {field.name} of the rows it was given", "work on a copy")  # fmt: skip
-
-
-def copied(batch: Windows) -> Windows:
-    """The same rows in memory of their own."""
-    return Windows(batch.items.clone(), batch.targets.clone(), batch.cut.clone(), batch.users.clone(), batch.seen)
 
 
 def windows_from(trial: Trial, given: Windows, **options: object) -> Windows:

@@ -1,6 +1,6 @@
 """Modules of a reader's own: their parameters by kind, random numbers for them, and their gradients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -178,14 +178,3 @@ def only_real(out: Any, real: Tensor | None) -> Any:
     if real is None or type(out) is not Tensor or out.shape[:-1] != real.shape:
         return out
     return out.masked_fill(~real.unsqueeze(-1), 0)
-
-
-def is_tensor(trial: Trial, found: Any, shape: Sequence[int], cause: str = "", *given: Any, **options: Any) -> None:
-    """Fail unless an answer's result is a plain tensor of this shape without a NaN."""
-    if type(found) is not Tensor:
-        missing = "a return seems to be missing" if found is None else ""
-        trial.fail(f"found {describe(found)}, expected a tensor", missing, *given, **options)
-    if tuple(found.shape) != tuple(shape):
-        trial.fail(f"found shape {tuple(found.shape)}, expected {tuple(shape)}", cause, *given, **options)
-    if found.isnan().any():
-        trial.fail(f"{int(found.isnan().sum())} of {found.numel()} values are NaN", "", *given, **options)

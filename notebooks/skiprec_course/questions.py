@@ -1,5 +1,6 @@
 """What the checks of several lessons ask of an answer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,3 +31,12 @@ def is_a_tensor(trial: Trial, found: Any, *given: Any, **options: Any) -> None:
     """Fail unless the answer returned a plain tensor."""
     trial.require(type(found) is Tensor, f"found {describe(found)}, expected a tensor",
                   "is a `return` missing?" if found is None else "", *given, **options)  # fmt: skip
+
+
+def is_tensor(trial: Trial, found: Any, shape: Sequence[int], cause: str = "", *given: Any, **options: Any) -> None:
+    """Fail unless the answer returned a plain tensor of this shape without a NaN."""
+    is_a_tensor(trial, found, *given, **options)
+    trial.require(tuple(found.shape) == tuple(shape), f"found shape {tuple(found.shape)}, expected {tuple(shape)}",
+                  cause, *given, **options)  # fmt: skip
+    trial.require(not found.isnan().any(), f"{int(found.isnan().sum())} of {found.numel()} values are NaN",
+                  "", *given, **options)  # fmt: skip

@@ -21,8 +21,7 @@ from torch.nn import functional as F
 from skiprec_course.comparing import describe
 from skiprec_course.engine import Check, Trial, standing_in
 from skiprec_course.mistakes import Mistake, onto
-from skiprec_course.parameters import is_tensor
-from skiprec_course.questions import honours_the_generator
+from skiprec_course.questions import honours_the_generator, is_tensor
 from skiprec_lite.backbones import Backbone, item_embedding
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.controls import random_gates

@@ -82,7 +82,6 @@ NFM = (
 
 BEGIN = "sequences = np.empty((users_per_group, groups, length), dtype=np.int64)\n"
 START = "rows = rng.integers(size, size=(users_per_group, length))"
-FOLLOW = "follow = rng.random(rows.shape) >= noise\n"
 RULED = "rules[group][rows"
 BEFORE = "rows[:, t - 1 - lag]"
 OFFSET = "(0 if shared_items else group * size)"

@@ -16,7 +16,8 @@ from skiprec_course.comparing import describe, difference
 from skiprec_course.engine import Check, Trial
 from skiprec_course.models import is_a_loss, learning, some_windows
 from skiprec_course.nextitnet import mistakes
-from skiprec_course.parameters import by_kind, fill, is_tensor, only_real, same_module
+from skiprec_course.parameters import by_kind, fill, only_real, same_module
+from skiprec_course.questions import is_tensor
 from skiprec_lite.backbones import NextItemModel
 from skiprec_lite.blocks import ResidualBlock
 from skiprec_lite.stages import next_item_loss

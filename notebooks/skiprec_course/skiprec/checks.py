@@ -32,7 +32,7 @@ from skiprec_course.models import (
     the_same,
     windows_from,
 )
-from skiprec_course.parameters import is_tensor
+from skiprec_course.questions import is_tensor
 from skiprec_course.skiprec import mistakes
 from skiprec_lite.choosing import Candidate
 from skiprec_lite.skiprec import SkipRec

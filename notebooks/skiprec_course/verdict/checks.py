@@ -11,7 +11,7 @@ from torch import nn
 from skiprec_course.comparing import describe, difference
 from skiprec_course.engine import DRAWS, Check, Trial
 from skiprec_course.models import ITEMS, a_backbone, calls_differ, reaches, some_windows, the_same, windows_from
-from skiprec_course.parameters import is_tensor
+from skiprec_course.questions import is_tensor
 from skiprec_course.verdict.mistakes import ANOTHER_USERS, RANDOM_GATES, SHUFFLED_HISTORIES
 from skiprec_lite.windows import Windows
 
