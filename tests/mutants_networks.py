@@ -295,7 +295,7 @@ OTHERS = (
         "candidate = stage.candidate",
     ),
     Mutant("training", "the same fresh windows in every epoch", "windows = fresh(epoch)", "windows = fresh(0)"),
-    Mutant("training", "weight decay is not passed on", "weight_decay=weight_decay)", "weight_decay=0.0)"),
+    Mutant("training", "weight decay is not passed on", "weight_decay=weight_decay,", "weight_decay=0.0,"),
     Mutant("training", "weight decay coupled to the gradient", "torch.optim.AdamW(", "torch.optim.Adam("),
     Mutant(
         "training",
@@ -364,9 +364,9 @@ OTHERS = (
     Mutant(
         "blocks",
         "a norm without weight and bias",
-        "self.norm2 = nn.LayerNorm(channels)\n        self.dropout = nn.Dropout(dropout)\n        self.scale =",
+        "self.norm2 = nn.LayerNorm(channels)\n        self.dropout = Dropout(dropout)\n        self.scale =",
         "self.norm2 = nn.LayerNorm(channels, elementwise_affine=False)\n"
-        "        self.dropout = nn.Dropout(dropout)\n        self.scale =",
+        "        self.dropout = Dropout(dropout)\n        self.scale =",
     ),
     # --- backbones.nextitnet ---
     Mutant(

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.backbones import AttentionBlock, NextItNet
-from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
+from skiprec_lite.blocks import CausalConv1d, Dropout, ResidualBlock, receptive_field
 
 KERNELS_AND_DILATIONS = [(1, 1), (2, 1), (3, 1), (3, 2), (3, 4), (5, 3), (3, 11), (3, 12), (3, 50)]
 
@@ -360,3 +360,45 @@ def test_an_attention_block_drops_weights_both_branches_and_what_is_between_the_
 def test_heads_that_cannot_share_the_channels_are_refused(heads: int) -> None:
     with pytest.raises(ValueError, match="heads"):
         AttentionBlock(6, heads)
+
+
+# --- dropout ---
+
+
+def test_dropout_keeps_a_share_of_the_numbers_and_their_mean() -> None:
+    torch.manual_seed(0)
+    hidden = torch.full((200, 50, 20), 3.0)
+    out = Dropout(0.3)(hidden)
+    assert out.shape == hidden.shape
+    kept = out != 0
+    assert torch.allclose(out[kept], torch.tensor(3.0 / 0.7))
+    error = (0.3 * 0.7 / kept.numel()) ** 0.5
+    assert abs(float(kept.double().mean()) - 0.7) < 5 * error
+    neighbours = (kept[:, 1:] & kept[:, :-1]).double().mean()  # independent from one position to the next
+    assert abs(float(neighbours) - 0.49) < 10 * error
+
+
+def test_the_gradient_of_dropout_passes_where_a_number_was_kept() -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(40, 50, requires_grad=True)
+    out = Dropout(0.4)(hidden)
+    (gradient,) = torch.autograd.grad(out.sum(), hidden)
+    assert torch.equal(gradient, torch.where(out == 0, 0.0, 1 / (1 - 0.4)).to(gradient.dtype))
+    assert 0 < int((out == 0).sum()) < out.numel()
+
+
+def test_dropout_leaves_everything_in_eval_mode_and_at_0_and_nothing_at_1() -> None:
+    hidden = torch.randn(3, 5)
+    assert Dropout(0.5).eval()(hidden) is hidden
+    assert Dropout(0.0)(hidden) is hidden
+    assert torch.equal(Dropout(1.0)(hidden), torch.zeros(3, 5))
+
+
+def test_dropout_hangs_on_the_global_stream_alone() -> None:
+    hidden, dropout = torch.randn(4, 30), Dropout(0.5)
+    state = torch.get_rng_state()
+    first, second = dropout(hidden), dropout(hidden)
+    assert not torch.equal(first, second)
+    torch.set_rng_state(state)
+    assert torch.equal(dropout(hidden), first)
+    assert dropout(hidden.double()).dtype == torch.float64

@@ -98,7 +98,7 @@ def public_parts(module: str) -> set[str]:
 # input, tables of choices.
 GIVEN = {
     "windows.Windows", "windows.Split", "metrics.Estimate", "synthetic.KnownDepth",
-    "backbones.NextItemModel", "backbones.Encoder",
+    "backbones.NextItemModel", "backbones.Encoder", "blocks.Dropout",
     "backbones.in_eval_mode", "backbones.item_embedding", "backbones.check_items",
     "evaluation.gates_of", "evaluation.batches",
     "windows.last_position", "skiprec.check_cut", "skiprec.check_fit", "gumbel.check_logits",

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.backbones.scoring import Backbone, item_embedding
-from skiprec_lite.blocks import Dilations, ResidualBlock
+from skiprec_lite.blocks import Dilations, Dropout, ResidualBlock
 from skiprec_lite.promises import Share, Size, validated
 
 
@@ -39,7 +39,7 @@ class NextItNet(Backbone):
             "tied": tied,
         }  # fmt: skip
         self.embedding = item_embedding(num_items, channels)
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
+        self.embedding_dropout = Dropout(embedding_dropout)
         self.blocks = nn.ModuleList(
             ResidualBlock(channels, kernel_size, d, rezero=rezero, dropout=dropout) for d in dilations
         )

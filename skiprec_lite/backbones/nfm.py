@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.backbones.scoring import Encoder, item_embedding
+from skiprec_lite.blocks import Dropout
 from skiprec_lite.promises import Count, Share, Size, validated
 
 
@@ -31,7 +32,7 @@ class NFM(Encoder):
         self.embedding = item_embedding(num_items, channels)
         with torch.no_grad():
             self.embedding.weight *= channels**0.5  # the product of two small numbers is tiny
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.hidden_layers = nn.ModuleList(nn.Linear(channels, channels) for _ in range(hidden_layers))
         self.output = nn.Linear(channels, num_items)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skiprec_lite.backbones.scoring import Backbone, item_embedding
+from skiprec_lite.blocks import Dropout
 from skiprec_lite.promises import Share, Size, validated
 
 
@@ -29,7 +30,7 @@ class AttentionBlock(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.inner = nn.Linear(channels, channels)
         self.outer = nn.Linear(channels, channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def axis_lengths(self) -> dict[str, int]:
         """Say how long the axes are that are named so in a signature."""
@@ -89,7 +90,7 @@ class SASRec(Backbone):
         }  # fmt: skip
         self.embedding = item_embedding(num_items, channels)
         self.positions = nn.Parameter(torch.randn(max_length, channels) * channels**-0.5)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(AttentionBlock(channels, heads, dropout=dropout) for _ in range(num_blocks))
         self.norm = nn.LayerNorm(channels)
         self.output_bias = nn.Parameter(torch.zeros(num_items))

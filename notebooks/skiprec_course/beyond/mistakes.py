@@ -175,8 +175,8 @@ ATTENTION_BLOCK = (
             FORWARD, f"{MLP}\n        {FIRST_SUM}\n        {SECOND_SUM}"),
     Mistake("the MLP is missing", SECOND_SUM, "return hidden"),
     Mistake("`dropout` has no effect", "self.outer = nn.Linear(channels, channels)\n"
-            "        self.dropout = nn.Dropout(dropout)", "self.outer = nn.Linear(channels, channels)\n"
-            "        self.dropout = nn.Dropout(0.0)"),
+            "        self.dropout = Dropout(dropout)", "self.outer = nn.Linear(channels, channels)\n"
+            "        self.dropout = Dropout(0.0)"),
     Mistake("numbers are dropped that must not be: nothing in eval mode", "weights = self.dropout(",
             "weights = F.dropout("),
 )  # fmt: skip
@@ -190,7 +190,7 @@ LINEAR = "F.linear(self.norm(hidden), self.embedding.weight, bias)"
 BIAS = "F.pad(self.output_bias, (1, 0), value=-torch.inf)"
 BLOCKS = "AttentionBlock(channels, heads, dropout=dropout)"
 OUTPUT_BIAS = "self.output_bias = nn.Parameter(torch.zeros(num_items))"
-LAYERS = f"""self.dropout = nn.Dropout(dropout)
+LAYERS = f"""self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList({BLOCKS} for _ in range(num_blocks))"""
 
 SASREC = (

@@ -7,7 +7,7 @@ from skiprec_course.mistakes import Mistake
 PRESENT = "out = F.linear(hidden, self.weight[:, :, -1], self.bias)  # the present\n"
 SHIFT = "shift = tap * self.dilation"
 TAP = """past = F.linear(hidden[:, : time - shift], self.weight[:, :, -1 - tap])
-            out = out + F.pad(past, (0, 0, shift, 0))"""
+            out += F.pad(past, (0, 0, shift, 0))"""
 WEIGHTS = "self.weight, self.bias = like.weight, like.bias"
 
 
@@ -72,7 +72,7 @@ HALF_1, HALF_2 = "F.relu(self.norm1(self.conv1(hidden * real)))", "F.relu(self.n
 DROPPED = "branch = self.dropout(branch)"
 ADDED = "torch.addcmul(hidden, self.scale, branch)"
 SCALE = "self.scale = nn.Parameter(torch.zeros(1)) if rezero else None"
-NORM_2 = "self.norm2 = nn.LayerNorm(channels)\n        self.dropout = nn.Dropout(dropout)\n        self.scale"
+NORM_2 = "self.norm2 = nn.LayerNorm(channels)\n        self.dropout = Dropout(dropout)\n        self.scale"
 NORMS = f"""self.norm1 = nn.LayerNorm(channels)
         self.conv2 = CausalConv1d(channels, kernel_size, 2 * dilation)
         {NORM_2}"""
@@ -256,7 +256,7 @@ NEXT_IT_NET = (
     Mistake("let embed drop numbers of the embedded items: nn.Dropout(embedding_dropout)",
             "self.embedding_dropout(self.embedding(items))", "self.embedding(items)"),
     Mistake("dropout is for the blocks, embedding_dropout for the embedding",
-            "nn.Dropout(embedding_dropout)", "nn.Dropout(max(embedding_dropout, dropout))"),
+            "Dropout(embedding_dropout)", "Dropout(max(embedding_dropout, dropout))"),
     Mistake("one row for each item and one for padding: num_items + 1, each of `channels` numbers",
             EMBEDDING, "self.embedding = nn.Embedding(num_items, channels, padding_idx=0)"),
     Mistake("draw the items' rows with channels**-0.5",
@@ -299,7 +299,7 @@ NEXT_ITEM_LOSS = (
     Mistake("return the tensor itself: no .item(), .detach() or torch.no_grad()", LOSS, f"{LOSS}.detach()"),
 )  # fmt: skip
 
-ADAM = "torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)"
+ADAM = "torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)"
 ORDER = "torch.randperm(len(train))"
 BATCHES = "torch.randperm(len(train)).split(batch_size)"
 MEAN = "sum(losses) / len(losses)"
