@@ -11,6 +11,7 @@ import pytest
 
 # Two workers on two cores: more threads would only get in each other's way. OMP_NUM_THREADS=2 pytest overrides it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["SKIPREC_DEVICE"] = "cpu"  # also beside a GPU: that is what tests and claims are about
 os.environ.pop("SKIPREC_EXPLORE", None)  # for readers: here a claim that fails is a failure
 
 

@@ -28,13 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
 
                 found = getattr(verbs, options.verb)(options)
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
-        # A RuntimeError is torch's way to say that memory is not enough; Python's says nothing.
-        print(f"error: {' '.join(str(error).split()) or 'not enough memory'}", file=sys.stderr)
+        said = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or "memory" in said:  # a RuntimeError is torch's way to say so
+            said = f"not enough memory: try --softmax sampled, fewer --channels or a smaller --batch-size ({said[:80]})"
+        print(f"error: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    if options.json:
+    if options.json and found:
         print(json.dumps(found))
     return 0
 
@@ -89,6 +91,10 @@ def _ask_for_model(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--model", type=Path, help="weights (default: the last ones trained here, else the course's)")
 
 
+def _ask_for_device(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto: a GPU or the CPU")
+
+
 def _ask_train(verb: argparse.ArgumentParser) -> None:
     from skiprec_lite.lab import plans  # here: to import this file does not load the lab
 
@@ -102,7 +108,9 @@ def _ask_train(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--tau", type=float, default=10.0, help="temperature of the gates' gradient")
     verb.add_argument("--softmax", choices=("full", "sampled"), default="full", help="score all items, or a sample")
     verb.add_argument("--negatives", type=int, default=2000, help="sampled items a step")
+    verb.add_argument("--batch-size", type=int, default=32, help="windows a step")
     verb.add_argument("--seed", type=int, default=0, help="of weights, batches and gates")
+    _ask_for_device(verb)
     verb.add_argument("--output", type=Path, help="where to write the weights (default: runs/ in the data folder)")
 
 
@@ -110,12 +118,14 @@ def _ask_evaluate(verb: argparse.ArgumentParser) -> None:
     _ask_for_data(verb)
     _ask_for_model(verb)
     verb.add_argument("--protocol", choices=PROTOCOLS, help="what is held out (default: what was so in training)")
+    _ask_for_device(verb)
     verb.add_argument("--exclude-seen", action="store_true", help="take a user's own past out of the ranking")
 
 
 def _ask_recommend(verb: argparse.ArgumentParser) -> None:
     _ask_for_data(verb)
     _ask_for_model(verb)
+    _ask_for_device(verb)
     verb.add_argument("--user", default="42", help="the user's id in the data")
     verb.add_argument("-k", type=int, default=10, help="how many items")
     verb.add_argument("--include-seen", action="store_true", help="also recommend what the user has met already")
@@ -134,6 +144,7 @@ def _ask_experiment(verb: argparse.ArgumentParser) -> None:
 def _ask_bench(verb: argparse.ArgumentParser) -> None:
     _ask_for_data(verb)
     _ask_for_model(verb)
+    _ask_for_device(verb)
     verb.add_argument("--threads", type=int, default=1, help="threads torch may use")
     verb.add_argument("--repeats", type=int, default=9, help="how often inference is timed")
 

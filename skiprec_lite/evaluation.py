@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from skiprec_lite.backbones import NextItemModel, in_eval_mode
+from skiprec_lite.backbones import Device, NextItemModel, device_of, in_eval_mode, on_device
 from skiprec_lite.inputs import check_one_per_case, whole_numbers
 from skiprec_lite.metrics import hit_rate, mrr, ndcg, rank_of_target
 from skiprec_lite.promises import Size, together, validated
@@ -40,26 +40,32 @@ CutOffs = Annotated[Sequence[int], _check_cut_offs]
 @validated
 @together(_check_gates)
 def rank_cases(
-    model: NextItemModel, cases: Windows, *, exclude_seen: bool = False, gates: Gates = None, batch_size: Size = 128
+    model: NextItemModel,
+    cases: Windows,
+    *,
+    exclude_seen: bool = False,
+    gates: Gates = None,
+    batch_size: Size = 128,
+    device: Device = "auto",
 ) -> Int[Tensor, " scored"]:
     """Rank of the true item at every scored position of the cases, row by row, 1 = best. Built in lesson 04.
 
     With `exclude_seen` a user's own past is taken out of the ranking; a target met before gets the worst rank. `gates`
     stand in for those of a SkipRec's policy (its greedy ones): random ones, another user's. `batch_size` is the most
-    rows that are scored at once; the model is in eval mode for the while.
+    rows that are scored at once; for the while the model is in eval mode, and on `device` (see `chosen_device`).
     """
     ranks = [torch.empty(0, dtype=torch.int64)]
-    with in_eval_mode(model):
+    with in_eval_mode(model), on_device(model, device) as there:
         for rows in batches(cases, batch_size):
-            batch = cases.rows(rows)
+            batch = cases.rows(rows).to(there)
             where = batch.scored()
-            given = {} if gates is None else {"gates": gates[rows]}
+            given = {} if gates is None else {"gates": gates[rows].to(there)}
             scores = model.score_at(batch.items, where, batch.cut, **given)  # (scored, columns)
             if exclude_seen:
                 scores = scores.clone()  # a model's rows may share their memory
                 for line, (row, position) in enumerate(where.nonzero().tolist()):
                     scores[line, batch.past(row, position)] = -torch.inf
-            ranks.append(rank_of_target(scores, batch.targets[where]))
+            ranks.append(rank_of_target(scores, batch.targets[where]).cpu())
     return torch.cat(ranks)
 
 
@@ -75,10 +81,17 @@ def batches(cases: Windows, batch_size: int) -> Iterator[slice]:
 
 @validated
 def evaluate(
-    model: NextItemModel, cases: Windows, ks: CutOffs = (5, 10, 20), *, exclude_seen: bool = False, gates: Gates = None
+    model: NextItemModel,
+    cases: Windows,
+    ks: CutOffs = (5, 10, 20),
+    *,
+    exclude_seen: bool = False,
+    gates: Gates = None,
+    device: Device = "auto",
 ) -> dict[str, float]:
     """Hit rate, MRR and NDCG at each k, {"hr@5": …, "mrr@5": …, …}, as `rank_cases` ranks. Built in lesson 04."""
-    return summarise(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), ks)
+    ranks = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates, device=device)
+    return summarise(ranks, ks)
 
 
 @validated
@@ -124,5 +137,5 @@ def gates_of(
     model: SkipRec, cases: Annotated[Windows, _check_some_case], *, sample: bool = False
 ) -> Float[Tensor, "row block"]:
     """Return the policy's gates for each row: greedy, or one sample."""
-    chunks = [cases.rows(slice(start, start + 512)) for start in range(0, len(cases), 512)]
-    return torch.cat([model.gates(chunk.items, chunk.cut, sample=sample) for chunk in chunks])
+    chunks = [cases.rows(slice(start, start + 512)).to(device_of(model)) for start in range(0, len(cases), 512)]
+    return torch.cat([model.gates(chunk.items, chunk.cut, sample=sample) for chunk in chunks]).cpu()

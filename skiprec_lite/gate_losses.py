@@ -144,4 +144,4 @@ def per_row(values: Float[Tensor, " scored"], batch: Windows) -> Float[Tensor, "
     """Average a number per scored position over each row; NaN where a row has none. Built in lesson 10."""
     scored = batch.scored()
     owner = scored.nonzero(as_tuple=True)[0]
-    return torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values) / scored.sum(dim=1)
+    return values.new_zeros(len(batch)).index_add_(0, owner, values) / scored.sum(dim=1)

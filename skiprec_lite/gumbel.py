@@ -49,7 +49,7 @@ def gumbel_max(logits: Logits, *, generator: torch.Generator | None = None) -> I
 
     Source: Gumbel (1954); Maddison et al. (2014), "A* sampling".
     """
-    noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype).to(logits.device)
     return (logits + noise).argmax(dim=-1)
 
 
@@ -63,11 +63,11 @@ def gumbel_softmax(
         logits: unnormalised log-probabilities, classes on the last axis; -inf rules a class out, but not all of a row.
         tau: temperature. It changes the soft sample and the gradient, never the hard choice.
         hard: if True, the value is exactly one-hot and the gradient is the soft sample's (straight-through).
-        generator: source of the randomness; torch's global one if None.
+        generator: source of the randomness, on the CPU; torch's global one if None.
 
     Source: Jang et al. (2017); Maddison et al. (2017); Chen et al. (2021), SkipRec (tau = 10).
     """
-    noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype).to(logits.device)
     perturbed = logits + noise
     largest = perturbed.detach().amax(dim=-1, keepdim=True)  # becomes 0: a tiny tau must not overflow
     soft = torch.softmax((perturbed - largest) / tau, dim=-1)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from skiprec_lite.backbones import NextItemModel, in_eval_mode
+from skiprec_lite.backbones import Device, NextItemModel, in_eval_mode, on_device
 from skiprec_lite.inputs import item_row
 from skiprec_lite.promises import Size, like, validated
 from skiprec_lite.windows import last_position, pad_left
@@ -28,11 +28,13 @@ def recommend(
     exclude_seen: bool = True,
     length: Size = 50,
     batch_size: Size = 256,
+    device: Device = "auto",
 ) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
     """The k best next items for each history and their scores, best first; a SkipRec's gates are greedy.
 
     Histories are lists of item indices 1 ... num_items, oldest first, of any lengths. `exclude_seen` leaves out what
-    they hold. The model reads the last `length` items of each, and scores `batch_size` histories at once.
+    they hold. The model reads the last `length` items of each, and scores `batch_size` histories at once, on
+    `device` (see `chosen_device`).
     """
     rows = [item_row(f"history {row}", history) for row, history in enumerate(histories)]
     for row, history in enumerate(rows):
@@ -41,17 +43,17 @@ def recommend(
         if history.min() < 1:
             raise ValueError(f"history {row} holds item {history.min()}: items are numbered from 1")
     found = [(torch.empty(0, k, dtype=torch.int64), torch.empty(0, k))]
-    with in_eval_mode(model):
+    with in_eval_mode(model), on_device(model, device) as there:
         for start in range(0, len(rows), batch_size):
-            found.append(_best(model, rows[start : start + batch_size], k, exclude_seen, length))
+            found.append(_best(model, rows[start : start + batch_size], k, exclude_seen, length, there))
     return torch.cat([items for items, _ in found]), torch.cat([scores for _, scores in found])
 
 
 def _best(
-    model: NextItemModel, histories: list[np.ndarray], k: int, exclude_seen: bool, length: int
+    model: NextItemModel, histories: list[np.ndarray], k: int, exclude_seen: bool, length: int, device: torch.device
 ) -> tuple[Int[Tensor, "user k"], Float[Tensor, "user k"]]:
-    items = pad_left(histories, length)
-    scores = model.score_at(items, last_position(items)).to(torch.float32, copy=True)
+    items = pad_left(histories, length).to(device)
+    scores = model.score_at(items, last_position(items)).to("cpu", torch.float32, copy=True)
     for row, history in zip(scores, histories):  # all of it, also what is older than the model reads
         if history.max() >= len(row):
             raise ValueError(f"items must lie in 1 ... {len(row) - 1}, got {history.max()}")

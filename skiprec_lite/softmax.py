@@ -34,7 +34,7 @@ def sampled(stages: Sequence[Any], num_items: Size, negatives: Size = 2000) -> l
     """
 
     def drawn(batch: Windows) -> Windows:
-        return WithNegatives(**vars(batch), negatives=draw_negatives(num_items, negatives))
+        return WithNegatives(**vars(batch), negatives=draw_negatives(num_items, negatives).to(batch.items))
 
     def alone(stage: Any) -> Any:
         if stage.reads is None:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from skiprec_lite.backbones import NextItemModel
+from skiprec_lite.backbones import NextItemModel, device_of
 from skiprec_lite.gate_losses import GateLoss, difference_loss, from_a_cut, settled_loss, straight_through_loss
 from skiprec_lite.inputs import check_has, described
 from skiprec_lite.promises import Count, NotNegative, Size, validated
@@ -56,10 +56,10 @@ class Stage:
         return self.cost * min(1.0, epochs / self.ramp) if self.ramp else self.cost
 
     def minimises(self, model: NextItemModel, batch: Windows, cost: float) -> Float[Tensor, ""]:
-        """The loss of one step."""
+        """The loss of one step, where the model is; what a batch's policy may read is drawn on the CPU."""
         if self.reads is None:
-            return self.loss(self.part_of(model), batch)
-        return self.loss(model, self.reads(batch), cost)
+            return self.loss(self.part_of(model), batch.to(device_of(model)))
+        return self.loss(model, self.reads(batch).to(device_of(model)), cost)
 
 
 Stage.__init__ = validated(Stage.__init__)  # type: ignore[method-assign]

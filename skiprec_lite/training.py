@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.backbones import Backbone, Device, NextItemModel, device_of, on_device
 from skiprec_lite.choosing import Choice, History
 from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.promises import NotNegative, Positive, Seed, Size, validated
@@ -36,6 +36,7 @@ def fit(
     fresh: Callable[[int], Windows] | None = None,
     after_epoch: Callable[[int, NextItemModel], None] | None = None,
     progress: bool = True,
+    device: Device = "auto",
 ) -> History:
     """Train a model in place and leave it, in eval mode, with the weights of the chosen epoch.
 
@@ -44,12 +45,13 @@ def fit(
     blocks is kept. Ctrl-C stops the training and keeps the choice made so far. Built in lessons 06 and 08.
 
     Validation users, two at least, choose the epoch; test is not looked at. From `seed` come the order of the rows, the
-    dropout, the cuts and the gates: same seed, same machine, same result. `stages` say what is minimised, and for how
-    long; in place of them `epochs` (30 if neither is given) are those of one stage or, for a SkipRec, of
-    `skiprec_stages`. The optimiser is AdamW; with `anneal` its learning rate falls to 0 along half a cosine over all
-    epochs. After `patience` candidate epochs without a better validation NDCG@10 the training stops. `fresh` gives new
-    training windows for each epoch (0, 1, …) in place of split.train. `after_epoch` is called with the epoch and the
-    model, in eval mode, after each of them: to watch, not to change.
+    dropout, the cuts and the gates: same seed, same machine, same result, and the same orders, cuts and noise of the
+    gates on every `device` (see `chosen_device`). `stages` say what is minimised, and for how long; in place of them
+    `epochs` (30 if neither is given) are those of one stage or, for a SkipRec, of `skiprec_stages`. The optimiser is
+    AdamW; with `anneal` its learning rate falls to 0 along half a cosine over all epochs. After `patience` candidate
+    epochs without a better validation NDCG@10 the training stops. `fresh` gives new training windows for each epoch (0,
+    1, …) in place of split.train. `after_epoch` is called with the epoch and the model, in eval mode, after each of
+    them: to watch, not to change.
 
     Raises:
         FloatingPointError: if the loss stops being finite.
@@ -63,7 +65,7 @@ def fit(
     bar = tqdm(total=len(plan) * steps, unit="step", disable=not progress)
     history, choice = History(), Choice()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with on_device(model, device), torch.random.fork_rng(devices=[]), bar:
             torch.manual_seed(seed)
             for epoch, (stage, gated) in enumerate(plan):
                 train = _training_windows(split, fresh, epoch) if epoch else train
@@ -94,8 +96,6 @@ def fit(
                         break
     except KeyboardInterrupt:
         history.stopped = "interrupted"
-    finally:
-        bar.close()
     choice.keep(model, history)
     return history
 
@@ -143,7 +143,8 @@ def _validate(
     if not isinstance(model, SkipRec):
         ndcg = ndcg_per_user(model, cases)
         return ndcg, float(len(model.blocks) if isinstance(model, Backbone) else 0), {"ndcg": float(ndcg.mean())}
-    logits = model.gate_logits(cases.items, cases.cut)
+    here = cases.to(device_of(model))
+    logits = model.gate_logits(here.items, here.cut).cpu()
     greedy, sampled = model.decide(logits, sample=False), model.decide(logits, sample=True)
     ndcg = ndcg_per_user(model, cases, gates=greedy)
     record: dict[str, float] = {

@@ -6,19 +6,20 @@ import sys
 import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from skiprec_lite import checkpoints, downloads, skiprec, tables
-from skiprec_lite.backbones import Backbone, NextItemModel
+from skiprec_lite.backbones import Backbone, NextItemModel, chosen_device, device_of
 from skiprec_lite.choosing import History
 from skiprec_lite.datasets import Interactions, load_movielens, read_interactions
-from skiprec_lite.lab import experiments, judging, plans, runs, timing
+from skiprec_lite.lab import experiments, judging, plans, processes, runs, timing
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.splits import last_n, user_sequences
-from skiprec_lite.windows import Split, pad_left
+from skiprec_lite.windows import pad_left
 
+Model = TypeVar("Model", bound=NextItemModel)
 Found = dict[str, Any]  # --json shows it as one line, in place of what the verb prints
 
 
@@ -43,15 +44,18 @@ def data(options: Namespace) -> Found:
 
 
 def train(options: Namespace) -> Found:
-    """Train, save the weights, judge them."""
+    """Train, save the weights, judge them; of the processes that torchrun starts the first alone reports and writes."""
+    with processes.joined(options.device) as (device, writes):
+        return _train(options, device, writes)
+
+
+def _train(options: Namespace, device: str, writes: bool) -> Found:
     data = _interactions(options.data)
     split = runs.PROTOCOLS[options.protocol](data)
     sample = {"softmax": "sampled", "negatives": options.negatives} if options.softmax == "sampled" else {}
-    run = plans.chosen_run(
-        full_depth=options.full_depth, blocks=options.blocks, channels=options.channels, epochs=options.epochs,
-        cost=options.cost, seed=options.seed, protocol=options.protocol, tau=options.tau, **sample,
-    )  # fmt: skip
-    model = runs.build(run, split)
+    told = ("full_depth", "blocks", "channels", "epochs", "cost", "seed", "protocol", "tau", "batch_size")
+    run = plans.chosen_run(**{name: getattr(options, name) for name in told}, **sample)
+    model = _placed(runs.build(run, split), device)
     output = options.output or _last()
     if not options.output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,8 @@ def train(options: Namespace) -> Found:
     start = time.perf_counter()
     history = runs.train(model, split, run, progress=not options.json)
     seconds = time.perf_counter() - start
+    if not writes:
+        return {}
     known = {
         "command": " ".join(sys.argv[1:]), "seed": options.seed, "data": data.name, "items": _fingerprint(data),
         "protocol": options.protocol, "trained on": judging.trained_on(split),
@@ -100,37 +106,11 @@ def _trained(history: History, seconds: float) -> Found:
 def evaluate(options: Namespace) -> Found:
     """Judge trained weights on held-out items."""
     data = _interactions(options.data)
-    model = _load(options.model, data)
-    protocol, split = _held_out(_weights(options.model), options.protocol, data)
+    model = _load(options, data)
+    protocol, split = runs.held_out(_weights(options.model), options.protocol, data)
     found = judging.quality(model, split, exclude_seen=options.exclude_seen) | {"protocol": protocol}
     _print_quality(found, exclude_seen=options.exclude_seen)
     return found
-
-
-def _held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, Split]:
-    """The split that some weights were trained on: under any other they would be judged on what they have seen."""
-    known = checkpoints.notes(path)
-    protocol = known.get("protocol", asked)
-    if protocol is None:
-        choices = " or ".join(sorted(runs.PROTOCOLS))
-        wrong = f"nothing in it says what was held out when it was trained; say so with --protocol {choices}"
-    elif asked not in (None, protocol):
-        wrong = (
-            f"trained under the protocol {protocol}, which trains on some of what {asked} holds out, or the reverse; "
-            "leave --protocol out, or choose other weights with --model"
-        )
-    elif protocol not in runs.PROTOCOLS:
-        wrong = f"trained under {protocol!r}, which holds nothing out of {data.name}; choose other weights with --model"
-    else:
-        split = runs.PROTOCOLS[protocol](data)
-        here = judging.trained_on(split)
-        if known.get("trained on", here) == here:
-            return protocol, split
-        wrong = (
-            f"trained on other rows than those that {protocol} makes of {data.name} now, so what is held out here may "
-            "have been trained on; choose other weights with --model, or train again"
-        )
-    raise ValueError(f"{path.name}: {wrong}")
 
 
 def _print_quality(found: Found, *, exclude_seen: bool = False) -> None:
@@ -158,7 +138,7 @@ def _line(name: str, text: object) -> None:
 def recommend(options: Namespace) -> Found:
     """Show a user's last items and what comes next."""
     data = _interactions(options.data)
-    model = _load(options.model, data)
+    model = _load(options, data)
     return _show_user(model, data, options.user, k=options.k, exclude_seen=not options.include_seen)
 
 
@@ -175,7 +155,7 @@ def _show_user(model: NextItemModel, data: Interactions, user: str, *, k: int, e
         print(f"    {title}")
     if isinstance(model, SkipRec):
         with torch.no_grad():
-            gates = model.gates(pad_left([history], 50), sample=False)[0].tolist()
+            gates = model.gates(pad_left([history], 50).to(device_of(model)), sample=False)[0].tolist()
         found["blocks kept"] = [block + 1 for block, gate in enumerate(gates) if gate]
         pattern = "".join("■" if gate else "·" for gate in gates)
         print(f"Blocks kept for this user: {pattern}  ({len(found['blocks kept'])} of {len(gates)})")
@@ -218,7 +198,7 @@ def bench(options: Namespace) -> Found:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
     data = _interactions(options.data)
-    model = _load(options.model, data)
+    model = _load(options, data)
     if not isinstance(model, SkipRec):
         raise ValueError("these weights are a backbone without a policy: there is nothing to skip")
     found = timing.bench(model, last_n(data), threads=options.threads, repeats=options.repeats)
@@ -277,9 +257,9 @@ def _weights(path: Path | None) -> Path:
     return path or (_last() if _last().exists() else tables.COURSE_WEIGHTS)
 
 
-def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
-    """Load weights; those of other items would score the wrong ones without a word."""
-    path = _weights(path)
+def _load(options: Namespace, data: Interactions) -> Backbone | SkipRec:
+    """Load weights to where they compute; those of other items would score the wrong ones without a word."""
+    path = _weights(options.model)
     model, known = checkpoints.load(path), checkpoints.notes(path)
     backbone = model.backbone if isinstance(model, SkipRec) else model
     if (of := backbone.sizes["num_items"]) != data.num_items:
@@ -287,8 +267,13 @@ def _load(path: Path | None, data: Interactions) -> Backbone | SkipRec:
     elif known.get("items", _fingerprint(data)) != _fingerprint(data):
         wrong = f"trained on other items than those of {data.name}, on {known.get('data')}"
     else:
-        return model
+        return _placed(model, options.device)
     raise ValueError(f"{path.name}: {wrong}; choose others with --model")
+
+
+def _placed(model: Model, device: str) -> Model:
+    """Move a model to a device, to stay there: all that follows computes where it is."""
+    return model.to(chosen_device(model, device))
 
 
 def _fingerprint(data: Interactions) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -49,7 +49,12 @@ class Windows:
     def past(self, row: int, position: int) -> Int[Tensor, " met"]:
         """Return all that a user has met up to this position of the row, its own item included."""
         window = self.items[row, : position + 1]
-        return torch.cat([torch.from_numpy(self.seen[row]), window]) if self.seen else window
+        return torch.cat([torch.from_numpy(self.seen[row]).to(window), window]) if self.seen else window
+
+    def to(self, device: torch.device | str) -> "Windows":
+        """Return the rows with their tensors on a device; what was seen before stays where it is."""
+        moved: dict[str, Any] = {name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return replace(self, **moved)
 
     def rows(self, index: Int[Tensor, " chosen"] | slice) -> "Windows":
         """Return the chosen rows."""

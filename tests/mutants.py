@@ -177,8 +177,8 @@ OTHERS = (
     Mutant(
         "gumbel",
         "noise of the default dtype",
-        "dtype=logits.dtype, device=logits.device)\n    perturbed",
-        "device=logits.device)\n    perturbed",
+        ", dtype=logits.dtype).to(logits.device)\n    perturbed",
+        ").to(logits.device)\n    perturbed",
     ),
     Mutant(
         "gumbel",

@@ -70,7 +70,7 @@ OTHERS = (
     ),
     Mutant("metrics", "reciprocal of rank + 1", "/ ranks.double()", "/ (ranks.double() + 1)"),
     # --- evaluation ---
-    Mutant("evaluation", "every batch gets the first one's gates", "gates[rows]}", "gates[: len(batch)]}"),
+    Mutant("evaluation", "every batch gets the first one's gates", "gates[rows].to", "gates[: len(batch)].to"),
     Mutant(
         "evaluation",
         "an incomplete last batch is dropped",
@@ -92,8 +92,8 @@ OTHERS = (
     Mutant(
         "evaluation",
         "seen items are ruled out per user but not in `evaluate`",
-        "summarise(rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates), ks)",
-        "summarise(rank_cases(model, cases, gates=gates), ks)",
+        "exclude_seen=exclude_seen, gates=gates, device=device)",
+        "gates=gates, device=device)",
     ),
     Mutant(
         "evaluation",

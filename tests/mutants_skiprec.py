@@ -369,8 +369,8 @@ OTHERS = (
     Mutant(
         "training",
         "the policy reads past the cut in validation",
-        "model.gate_logits(cases.items, cases.cut)",
-        "model.gate_logits(cases.items)",
+        "model.gate_logits(here.items, here.cut)",
+        "model.gate_logits(here.items)",
     ),
     Mutant(
         "training",

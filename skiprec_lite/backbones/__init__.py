@@ -2,6 +2,11 @@
 
 from skiprec_lite.backbones.baselines import MarkovChain as MarkovChain
 from skiprec_lite.backbones.baselines import Popularity as Popularity
+from skiprec_lite.backbones.devices import Device as Device
+from skiprec_lite.backbones.devices import check_device as check_device
+from skiprec_lite.backbones.devices import chosen_device as chosen_device
+from skiprec_lite.backbones.devices import device_of as device_of
+from skiprec_lite.backbones.devices import on_device as on_device
 from skiprec_lite.backbones.nextitnet import NextItNet as NextItNet
 from skiprec_lite.backbones.nfm import NFM as NFM
 from skiprec_lite.backbones.sasrec import AttentionBlock as AttentionBlock

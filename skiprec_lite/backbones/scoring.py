@@ -88,7 +88,7 @@ class Backbone(Encoder):
             if gates is None:
                 hidden = out
             else:  # lerp is the equation in one kernel, exact at gates 0 and 1
-                gate = gates[:, index, None, None].to(out.dtype)  # (batch, 1, 1)
+                gate = gates[:, index, None, None].to(out)  # (batch, 1, 1)
                 hidden = torch.lerp(hidden, out, gate)
         return hidden
 

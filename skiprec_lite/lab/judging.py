@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from skiprec_lite.backbones import Backbone, MarkovChain, NextItemModel
+from skiprec_lite.backbones import Backbone, MarkovChain, NextItemModel, device_of
 from skiprec_lite.controls import RandomGates
 from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.lab.random_depth import RandomDepth
@@ -37,7 +37,7 @@ def quality(model: NextItemModel, split: Split, *, exclude_seen: bool = False) -
     if isinstance(model, SkipRec):
         gates, drawn = gates_of(model, split.test), gates_of(model, split.test, sample=True)
         found["sampled ndcg@10"] = evaluate(model, split.test, (10,), exclude_seen=exclude_seen, gates=drawn)["ndcg@10"]
-        seconds = inference_seconds(model, split.test.items[:256])
+        seconds = inference_seconds(model, split.test.items[:256].to(device_of(model)))
         found |= {
             "blocks": float(gates.sum(dim=1).mean()), "of": gates.shape[1], "patterns": len(gates.unique(dim=0)),
             "speed-up": seconds["full"] / seconds["skipped"],

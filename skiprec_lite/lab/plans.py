@@ -75,7 +75,7 @@ def chosen_run(
     if full_depth:  # a cut scores about half of the positions: half as many epochs after the warm-up are as much effort
         warmup = min(settings["warmup_epochs"], settings["epochs"])
         epochs = warmup + (settings["epochs"] - warmup) // 2
-        of_all = {"learning_rate", "anneal", "patience", "softmax", "negatives"}
+        of_all = {"learning_rate", "anneal", "patience", "softmax", "negatives", "batch_size"}
         kept = {key: settings[key] for key in settings.keys() & of_all}
         return Run(name, "nextitnet", protocol, seed, backbone, {}, kept | {"epochs": epochs})
     policy = CHOSEN_POLICY | ({} if tau is None else {"tau": tau})

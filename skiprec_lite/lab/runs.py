@@ -22,6 +22,7 @@ from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss, whole_window
 from skiprec_lite.lab.judging import World, fingerprint, in_world, on_movielens, trained_on
 from skiprec_lite.lab.plans import Run as Run
+from skiprec_lite.lab.processes import shared
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.running_products import RunningProducts
 from skiprec_lite.lab.stand_ins import CONTROLS
@@ -105,7 +106,7 @@ def _settings_of_the_policy(run: Run) -> set[str]:
 
 def _settings_of(function: Callable[..., object]) -> set[str]:
     of_the_run = {"interactions", "num_items", "model", "split", "seed", "stages", "reads"}
-    of_the_loop = {"fresh", "after_epoch", "progress"}
+    of_the_loop = {"fresh", "after_epoch", "progress", "device"}
     return set(inspect.signature(function).parameters) - of_the_run - of_the_loop
 
 
@@ -194,7 +195,8 @@ def execute(
         if run.model in NETWORKS:
             after_epoch = _watcher(world, model, split.validation, groups) if watch else None
             fresh = world.fresh if world else None
-            history = train(model, split, run, fresh=fresh, after_epoch=after_epoch, progress=progress)
+            on_cpu = {"device": "cpu"}  # as all rows of the tables
+            history = train(model, split, run, fresh=fresh, after_epoch=after_epoch, progress=progress, **on_cpu)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     row: dict[str, Any] = {
@@ -272,7 +274,8 @@ def train(model: NextItemModel, split: Split, run: Run, **more: Any) -> History:
     """Train a model with the settings of a run; more goes to `fit`."""
     settings = run.training
     given = {key: settings[key] for key in settings.keys() & (_settings_of(fit) - {"epochs"})}
-    return fit(model, split, seed=run.seed, stages=stages_of(run, split.num_items), **given, **more)
+    stages = shared(stages_of(run, split.num_items), model)
+    return fit(model, split, seed=run.seed, stages=stages, **given, **more)
 
 
 def stages_of(run: Run, num_items: int) -> list[Stage]:
@@ -290,3 +293,33 @@ def stages_of(run: Run, num_items: int) -> list[Stage]:
     if settings.get("softmax") == "sampled":
         stages = sampled(stages, num_items, settings.get("negatives", 2000))
     return stages
+
+
+def held_out(path: Path, asked: str | None, data: Interactions) -> tuple[str, Split]:
+    """The protocol and the split that some weights were trained on: any other would judge them on what they have seen.
+
+    Raises:
+        ValueError: if `asked` is another protocol, if nothing says which it was, or if the training rows were others.
+    """
+    known = checkpoints.notes(path)
+    protocol = known.get("protocol", asked)
+    if protocol is None:
+        choices = " or ".join(sorted(PROTOCOLS))
+        wrong = f"nothing in it says what was held out when it was trained; say so with --protocol {choices}"
+    elif asked not in (None, protocol):
+        wrong = (
+            f"trained under the protocol {protocol}, which trains on some of what {asked} holds out, or the reverse; "
+            "leave --protocol out, or choose other weights with --model"
+        )
+    elif protocol not in PROTOCOLS:
+        wrong = f"trained under {protocol!r}, which holds nothing out of {data.name}; choose other weights with --model"
+    else:
+        split = PROTOCOLS[protocol](data)
+        here = trained_on(split)
+        if known.get("trained on", here) == here:
+            return protocol, split
+        wrong = (
+            f"trained on other rows than those that {protocol} makes of {data.name} now, so what is held out here may "
+            "have been trained on; choose other weights with --model, or train again"
+        )
+    raise ValueError(f"{path.name}: {wrong}")

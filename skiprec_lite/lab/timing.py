@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skiprec_lite.backbones import NextItNet
+from skiprec_lite.backbones import NextItNet, device_of
 from skiprec_lite.skipping import inference_seconds
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.stages import next_item_loss
@@ -21,21 +21,23 @@ def bench(model: SkipRec, split: Split, *, threads: int, repeats: int) -> dict[s
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found: dict[str, Any] = {"threads": threads, "epoch seconds": _epoch_seconds(split)}
+        found: dict[str, Any] = {"threads": threads, "epoch seconds": _epoch_seconds(split, device_of(model))}
         for batch in BATCHES:
-            found[f"batch {batch}"] = _inference(model, split.test.items, batch, repeats)
+            found[f"batch {batch}"] = _inference(model, split.test.items.to(device_of(model)), batch, repeats)
         return found
     finally:
         torch.set_num_threads(before)
 
 
-def _epoch_seconds(split: Split) -> float:
-    net = NextItNet(split.num_items, dropout=0.5)
+def _epoch_seconds(split: Split, device: torch.device) -> float:
+    net = NextItNet(split.num_items, dropout=0.5).to(device)
     optimizer = torch.optim.AdamW(net.parameters(), fused=True)
     start = time.perf_counter()
     for rows in torch.arange(len(split.train)).split(32):
         optimizer.zero_grad()
-        next_item_loss(net, split.train.rows(rows)).backward()
+        loss = next_item_loss(net, split.train.rows(rows).to(device))
+        loss.item()  # as `fit` does: a GPU is waited for
+        loss.backward()
         optimizer.step()
     return round(time.perf_counter() - start, 2)
 

@@ -289,7 +289,7 @@ def _sure(trial: Trial) -> tuple[BareModel, Windows]:
 
 # --- the walk through gated blocks ---
 
-GATE = "gate = gates[:, index, None, None].to(out.dtype)"
+GATE = "gate = gates[:, index, None, None].to(out)"
 MIX = "hidden = torch.lerp(hidden, out, gate)"
 RUN = "out = block(hidden, mask)"
 
@@ -319,7 +319,7 @@ GATED_ENCODE = (
     Mistake("the gates are read the other way round: 1 keeps the block",
             MIX, "hidden = torch.lerp(hidden, out, 1 - gate)"),
     Mistake("the gates are in the wrong order: column l belongs to block l", GATE, GATE.replace("index", "-1 - index")),
-    Mistake("rows and blocks of the gates are swapped", GATE, "gate = gates[index, :, None, None].to(out.dtype)"),
+    Mistake("rows and blocks of the gates are swapped", GATE, "gate = gates[index, :, None, None].to(out)"),
     Mistake("all gates count as 1", MIX, "hidden = out"),
     Mistake("the first row's gates serve all rows: each row has its own", GATE, GATE.replace("[:,", "[:1,")),
 )  # fmt: skip
@@ -810,7 +810,7 @@ check_at_the_same_rate = Check(
 
 
 COUNT = " / scored.sum(dim=1)"
-SUM = "torch.zeros(len(batch), dtype=values.dtype).index_add_(0, owner, values)"
+SUM = "values.new_zeros(len(batch)).index_add_(0, owner, values)"
 
 ACCURACY_UNDER = (
     Mistake("positions that are not scored count as wrong: divide by the number of scored ones",

@@ -11,7 +11,7 @@ OWN_NUMBERS = "the numbers are averaged over users: each row has its own"
 
 DIV = "/ scored.sum(dim=1)"
 MEANS = ".index_add_(0, owner, values) / scored.sum(dim=1)"
-RETURN_MEANS = f"return torch.zeros(len(batch), dtype=values.dtype){MEANS}"
+RETURN_MEANS = f"return values.new_zeros(len(batch)){MEANS}"
 PER_ROW = (
     Mistake("this is each row's sum: divide by its number of scored positions", MEANS, ".index_add_(0, owner, values)"),
     Mistake("you divide by all positions: only scored ones count", DIV, "/ scored.shape[1]"),

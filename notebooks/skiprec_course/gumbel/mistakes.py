@@ -51,7 +51,7 @@ GUMBEL_MAX = (
     Mistake("the classes are on the last axis", CHOICE, "return (logits + noise).argmax(dim=0)"),
     Mistake("return the index of the largest, not its value", CHOICE, "return (logits + noise).amax(dim=-1)"),
     Mistake("draw all random numbers from `generator`: hand it on",
-            "noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)\n"
+            "noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype).to(logits.device)\n"
             "    return",
-            "noise = sample_gumbel(logits.shape, dtype=logits.dtype, device=logits.device)\n    return"),
+            "noise = sample_gumbel(logits.shape, dtype=logits.dtype).to(logits.device)\n    return"),
 )  # fmt: skip

@@ -301,7 +301,7 @@ MEAN_AND_ERROR = (
 
 # --- evaluation ---
 
-EVAL_MODE = "with in_eval_mode(model):"
+EVAL_MODE = "with in_eval_mode(model), on_device(model, device) as there:"
 BATCHES = "for rows in batches(cases, batch_size):"
 RULED_OUT = "scores[line, batch.past(row, position)] = -torch.inf"
 OF_PAST = "batch.past(row, position)"
@@ -310,8 +310,10 @@ ANOTHER_CUT = "hand `batch.cut` on, the cut of this batch: a SkipRec's policy re
 ANOTHER_ROW = "the past of another row: row 0 of a batch is not row 0 of all cases"
 
 RANK_CASES = (
-    Mistake("dropout is on: put the model in eval mode for the while", EVAL_MODE, "with torch.no_grad():"),
-    Mistake("`in_eval_mode(model)` puts the mode back", EVAL_MODE, "model.eval()\n    with torch.no_grad():"),
+    Mistake("dropout is on: put the model in eval mode for the while",
+            EVAL_MODE, "with on_device(model, device) as there:"),
+    Mistake("`in_eval_mode(model)` puts the mode back",
+            EVAL_MODE, "model.eval()\n    with on_device(model, device) as there:"),
     Mistake("nothing is learnt here: torch.no_grad() saves memory and time",
             "@torch.no_grad()\n@validated\n@together(_check_gates)", "@validated\n@together(_check_gates)"),
     Mistake("only the last position of a row is ranked: rank all that `batch.scored()` names", "where = batch.scored()",

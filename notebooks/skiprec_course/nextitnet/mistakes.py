@@ -338,8 +338,7 @@ FIT = (
     Mistake("losses of earlier epochs are still in the sum", "losses = []\n", "losses = losses if epoch else []\n"),
     Mistake("each step counts once: divide by the number of steps", MEAN, "sum(losses) * batch_size / len(train)"),
     Mistake("set the seed inside torch.random.fork_rng(devices=[])",
-            "with torch.random.fork_rng(devices=[]):\n            torch.manual_seed",
-            "with torch.enable_grad():\n            torch.manual_seed"),
+            "torch.random.fork_rng(devices=[]), bar:", "bar:"),
     Mistake("the order of the rows and the dropout have to come from seed", "torch.manual_seed(seed)", "pass"),
     Mistake("seed has no effect, or nothing is random", "torch.manual_seed(seed)", "torch.manual_seed(0)"),
 )  # fmt: skip

@@ -3,9 +3,7 @@
 from skiprec_course.mistakes import Mistake
 
 PERTURB = "perturbed = logits + noise\n"
-NOISE = (
-    "noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)\n    perturbed"
-)
+NOISE = "noise = sample_gumbel(logits.shape, generator=generator, dtype=logits.dtype).to(logits.device)\n    perturbed"
 SOFT = "soft = torch.softmax((perturbed - largest) / tau, dim=-1)"
 CHOICE = "choice = perturbed.argmax("
 ONE_HOT = "one_hot = torch.zeros_like(soft).scatter_(-1, choice, 1.0)"
