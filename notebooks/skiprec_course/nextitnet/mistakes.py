@@ -6,8 +6,7 @@ from skiprec_course.mistakes import Mistake
 
 PRESENT = "out = F.linear(hidden, self.weight[:, :, -1], self.bias)  # the present\n"
 SHIFT = "shift = tap * self.dilation"
-TAP = """past = F.linear(hidden[:, : time - shift], self.weight[:, :, -1 - tap])
-            out += F.pad(past, (0, 0, shift, 0))"""
+TAP = "out[:, shift:] += F.linear(hidden[:, : time - shift], self.weight[:, :, -1 - tap])"
 WEIGHTS = "self.weight, self.bias = like.weight, like.bias"
 
 
@@ -24,7 +23,7 @@ CAUSAL_CONV = (
     Mistake("zeros on both sides: put all of them on the left",
             PRESENT, _of_torch(left="(k - 1) * d // 2", right="(k - 1) * d - (k - 1) * d // 2")),
     Mistake("the shift is flipped: what is moved goes to the right, and the zeros to the left",
-            TAP, TAP.replace(": time - shift", "shift:").replace("shift, 0))", "0, shift))")),
+            TAP, "out[:, : time - shift] += F.linear(hidden[:, shift:], self.weight[:, :, -1 - tap])"),
     Mistake("the end of the row came round to its beginning: shift with zeros, not with torch.roll",
             TAP, "out = out + F.linear(hidden.roll(shift, 1), self.weight[:, :, -1 - tap])"),
     Mistake("the dilation has no effect: tap j reads j * dilation steps back", SHIFT, "shift = tap"),
@@ -34,7 +33,7 @@ CAUSAL_CONV = (
     Mistake("the shift is off: the present itself is not read",
             "time = hidden.shape[1]\n", "time, hidden = hidden.shape[1], F.pad(hidden[:, :-1], (0, 0, 1, 0))\n"),
     Mistake("all taps read the present: tap j moves j * dilation steps to the right",
-            "F.pad(past, (0, 0, shift, 0))", "F.pad(past, (0, 0, 0, shift))"),
+            "out[:, shift:] +=", "out[:, : time - shift] +="),
     Mistake("a tap is missing: there are kernel_size of them",
             "range(1, self.weight.shape[-1])", "range(1, self.weight.shape[-1] - 1)"),
     Mistake("the last position that a tap reaches is left out", "if shift >= time:", "if shift >= time - 1:"),
