@@ -204,10 +204,11 @@ def bench(options: Namespace) -> Found:
     found = timing.bench(model, last_n(data), threads=options.threads, repeats=options.repeats)
     epoch = f"{found['epoch seconds']} s"
     print(f"{options.threads} thread(s); an epoch of NextItNet+, 8 blocks, 64 channels, windows of 50: {epoch}")
-    print(f"{'batch':>7}{'all blocks':>14}{'kept blocks':>14}{'speed-up':>11}")
+    print(f"{'batch':>7}{'all blocks':>14}{'kept blocks':>14}{'speed-up':>11}  (of three batches)")
     for batch in timing.BATCHES:
         row = found[f"batch {batch}"]
-        print(f"{batch:>7}{row['full ms']:>11.2f} ms{row['skipped ms']:>11.2f} ms{row['speed-up']:>11.2f}")
+        print(f"{batch:>7}{row['full ms']:>11.2f} ms{row['skipped ms']:>11.2f} ms{row['speed-up']:>11.2f}", end="")
+        print(f"  ({row['low']:.2f} to {row['high']:.2f})")
     return found
 
 

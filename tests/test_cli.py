@@ -228,7 +228,8 @@ def test_bench_times_an_epoch_and_both_ways_of_inference(
     assert found["epoch seconds"] > 0
     for batch in (1, 32, 256):
         times = found[f"batch {batch}"]
-        assert times["speed-up"] == pytest.approx(times["full ms"] / times["skipped ms"])
+        assert 0 < times["low"] <= times["speed-up"] <= times["high"]
+        assert times["full ms"] > 0 < times["skipped ms"]
 
 
 @pytest.mark.parametrize(
