@@ -29,8 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
                 found = getattr(verbs, options.verb)(options)
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
         said = " ".join(str(error).split())
-        if isinstance(error, MemoryError) or "memory" in said:  # a RuntimeError is torch's way to say so
-            said = f"not enough memory: try --softmax sampled, fewer --channels or a smaller --batch-size ({said[:80]})"
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in said):  # torch's way
+            said = (
+                "not enough memory; train needs less with --softmax sampled, fewer --channels or a smaller --batch-size"
+            )
         print(f"error: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

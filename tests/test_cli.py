@@ -219,6 +219,24 @@ def test_experiment_check_says_which_weights_it_lacks(tmp_path: Path, capsys: py
         assert f"error: needs the weights of {needed}: {first}" in complaint(capsys)
 
 
+def test_where_memory_is_not_enough_one_line_says_what_would_help(small: Path) -> None:
+    """Two convolutions of 40,000 channels are 38 GB; the process may have 8."""
+    resource = pytest.importorskip("resource")
+    told = ["train", "--data", str(small), "--output", str(small.parent / "huge.safetensors"), "--channels", "40000"]
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys; from skiprec_lite.cli import main; sys.exit(main(sys.argv[1:]))", *told],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("error: not enough memory")
+    assert all(help in line for help in ("--softmax sampled", "--channels", "--batch-size"))
+    assert not (small.parent / "huge.safetensors").exists()
+
+
 def test_bench_times_an_epoch_and_both_ways_of_inference(
     small: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
