@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; a reader's mistake ends in one line on stderr and status 1 (2 for usage)."""
     options = _parser().parse_args(arguments)
     shown = io.StringIO() if options.json else sys.stdout
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: threads that wait by spinning stop those that work
     try:
         with contextlib.redirect_stdout(shown):
             if options.verb == "open":
@@ -30,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
         said = " ".join(str(error).split())
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in said):  # torch's way
-            said = (
-                "not enough memory; train needs less with --softmax sampled, fewer --channels or a smaller --batch-size"
-            )
+            said = "not enough memory; train needs less with --softmax sampled, smaller --channels or --batch-size"
         print(f"error: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
