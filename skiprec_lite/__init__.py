@@ -16,6 +16,6 @@
 **Given**: inputs and promises (what an argument has to be), datasets, downloads and movielens, checkpoints, claims,
 softmax (over a sample of the items), recommending, tables (where results and weights lie), cli.
 
-**lab** holds the long runs behind the result tables, and training in several processes. What teaches (checks, practice copies, figures) is a package of
-its own, `skiprec_course`, beside the lessons.
+**lab** holds the long runs behind the result tables, and training in several processes. What teaches (checks,
+practice copies, figures) is a package of its own, `skiprec_course`, beside the lessons.
 """
