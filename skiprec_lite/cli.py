@@ -42,9 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-# --- what a verb may be told ---
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m skiprec_lite",

@@ -71,6 +71,6 @@ def inference_seconds(model: WithGates, items: Int[Tensor, "batch time"], *, rep
     for _ in range(repeats + 1):
         for name, scorer in (("full", model.backbone), ("skipped", model)):
             start = time.perf_counter()
-            scorer.score_at(items, where)
+            scorer.score_at(items, where).cpu()  # a GPU is done when its numbers are here
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(found[1:]) for name, found in seconds.items()}  # the first one warms up

@@ -274,9 +274,8 @@ def _load(options: Namespace, data: Interactions) -> Backbone | SkipRec:
 
 def _placed(model: Model, device: str) -> Model:
     """Move a model to a device, to stay there: all that follows computes where it is."""
-    there = chosen_device(model, device)
-    os.environ["SKIPREC_DEVICE"] = str(there)  # or "auto" would take it from the CPU to a GPU
-    return model.to(there)
+    os.environ["SKIPREC_DEVICE"] = str(chosen_device(model, device))  # or "auto" would take it from the CPU to a GPU
+    return model.to(os.environ["SKIPREC_DEVICE"])
 
 
 def _fingerprint(data: Interactions) -> str:
