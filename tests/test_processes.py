@@ -294,3 +294,13 @@ def test_a_killed_process_ends_the_run_with_one_line_and_leaves_the_old_weights(
     for rank in range(PROCESSES):
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / f"pid{rank}").read_text()), 0)
+
+
+def test_the_end_is_no_error_that_what_is_interrupted_could_catch() -> None:
+    """As torch does with a RuntimeError in the middle of an import: the training would go on, or end in another."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit, match=r"^error: another process"):
+            processes._ended()
+    finally:
+        signal.signal(signal.SIGTERM, before)

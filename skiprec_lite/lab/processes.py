@@ -42,7 +42,9 @@ def joined(device: str) -> Iterator[tuple[str, bool]]:
 
 
 def _ended(*_: object) -> None:
-    raise RuntimeError("another process of this training has ended, so it stops; older weights are as they were")
+    """Stop with one line: an exit, for a RuntimeError in the middle of anything might be caught by who expects one."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit("error: another process of this training has ended, so it stops; older weights are as they were")
 
 
 def shared(stages: list[Stage], model: nn.Module) -> list[Stage]:
