@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from skiprec_lite.backbones import chosen_device
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.stages import Stage
 from skiprec_lite.windows import Windows
@@ -24,11 +25,11 @@ def joined(device: str) -> Iterator[tuple[str, bool]]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield device, True
         return
-    signal.signal(signal.SIGTERM, _ended)
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    distributed.init_process_group("nccl" if cuda else "gloo")
-    if rank := distributed.get_rank():
+    if rank := int(os.environ["RANK"]):
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - the first alone reports
+    signal.signal(signal.SIGTERM, _ended)
+    cuda = chosen_device(nn.Linear(1, 1), device).type == "cuda"
+    distributed.init_process_group("nccl" if cuda else "gloo")
     try:
         yield f"cuda:{os.environ['LOCAL_RANK']}" if cuda else device, rank == 0
     except RuntimeError as error:
@@ -36,11 +37,14 @@ def joined(device: str) -> Iterator[tuple[str, bool]]:
             _ended()
         raise
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway: nothing comes between it and its one line
         distributed.destroy_process_group()
 
 
 def _ended(*_: object) -> None:
-    raise RuntimeError("another process of this training has ended, so it stops; older weights are as they were")
+    """Stop with one line: an exit, for a RuntimeError in the middle of anything might be caught by who expects one."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit("error: another process of this training has ended, so it stops; older weights are as they were")
 
 
 def shared(stages: list[Stage], model: nn.Module) -> list[Stage]:
@@ -66,7 +70,7 @@ def _on_a_share(engine: list, model: nn.Module, loss: Any, part: nn.Module, batc
         engine.append(DistributedDataParallel(_Step(model), find_unused_parameters=isinstance(model, SkipRec)))
     rank, number = distributed.get_rank(), distributed.get_world_size()
     mine, seed = batch.rows(slice(rank, None, number)), int(torch.randint(2**62, ()))
-    share = float(mine.scored().sum() / batch.scored().sum())  # the loss is a mean over these, the gates' over rows
+    share = int(mine.scored().sum()) / int(batch.scored().sum())  # the loss is a mean over these, the gates' over rows
     given = [c * len(mine) / len(batch) / share if share else 0.0 for c in cost]
     with torch.random.fork_rng(devices=[]):  # orders and cuts are common, dropout and gates each process's own
         torch.manual_seed(seed + rank)
