@@ -16,7 +16,7 @@ from skiprec_lite.windows import last_position
 # A SkipRec, whose module stands on this one.
 WithGates = Annotated[Any, like("a SkipRec", "backbone", "policy", "gates", "score_at")]
 KeepOrSkip = Annotated[Float[Tensor, "batch block 2"], check_logits]  # the last axis: (keep, skip)
-CHUNK = 32  # rows that run a block at once: more spill the cache, fewer leave it idle (measured in lesson 12)
+CHUNK = 96  # rows that run a block at once: more spill the cache, fewer leave it idle
 
 
 @validated
@@ -32,13 +32,11 @@ def encode_kept(
         raise ValueError("gates must be 0 or 1: a block cannot be half skipped")
     mask = items > 0
     hidden = backbone.embed(items).clone()  # (batch, time, channel); the walk writes into it, so it is our own
-    for block, kept in zip(backbone.blocks, keep.T):
-        rows = kept.nonzero().squeeze(1)  # those who keep this block
-        if len(rows) == len(items):  # nobody skips: nothing to gather
-            parts = zip(hidden.split(CHUNK), mask.split(CHUNK))
-            hidden = torch.cat([block(*part) for part in parts])
-        elif len(rows):
-            for some in rows.split(CHUNK):  # a block reads a copy, so no gradient needs what is overwritten
+    for block, kept, number in zip(backbone.blocks, keep.T, keep.sum(dim=0).tolist()):  # so many keep it
+        if number == len(items) <= CHUNK:  # nobody skips: nothing to gather
+            hidden = block(hidden, mask).clone()
+        elif number:
+            for some in kept.nonzero().squeeze(1).split(CHUNK):  # copies: no gradient needs what is overwritten
                 out = block(hidden.index_select(0, some), mask.index_select(0, some))
                 hidden.index_copy_(0, some, out)
     return hidden

@@ -79,9 +79,9 @@ OTHERS = (
     Mutant("skipping", "half a gate is a whole one", "if (gates != keep).any():", "if False:"),
     Mutant(
         "skipping",
-        "who is not alone in keeping a block runs it without a mask",
-        "[block(*part) for part in parts]",
-        "[block(part) for part, _ in parts]",
+        "a block that everybody keeps runs without a mask",
+        "hidden = block(hidden, mask).clone()",
+        "hidden = block(hidden).clone()",
     ),
     # --- recommending ---
     Mutant(

@@ -286,7 +286,7 @@ def test_what_embed_hands_out_is_not_written_into() -> None:
 
 
 def test_a_block_runs_few_rows_at_once_and_each_row_once() -> None:
-    model, items, gates = random_model(), items_of((9,) * 100), coin_gates(100)
+    model, items, gates = random_model(), items_of((9,) * 3 * CHUNK), coin_gates(3 * CHUNK)
     gates[:, 3] = 1
     calls: list[list[int]] = [[] for _ in range(BLOCKS)]
     for block, rows in zip(model.backbone.blocks, calls):

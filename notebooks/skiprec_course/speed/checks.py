@@ -19,7 +19,7 @@ from skiprec_lite.backbones import Backbone, NextItNet, SASRec
 
 __all__ = ["check_encode_kept", "check_inference_seconds", "check_within_budget"]
 
-NUM_ITEMS = 9
+NUM_ITEMS = 15
 TIME = 6
 
 
@@ -30,7 +30,7 @@ def _encode_kept(trial: Trial) -> None:
     _leaves_the_embedding_alone(trial, _items(trial, 7), _mixed(trial, 7))
     one_for_all = torch.tensor([0.0, 1.0, 0.0]).repeat(7, 1)
     all_or_none = (torch.ones(7, 3), torch.zeros(7, 3))
-    some = (1 - _mixed(trial, 7, 1), _mixed(trial, 7), one_for_all, *all_or_none, _mixed(trial, 1), _mixed(trial, 75))
+    some = (1 - _mixed(trial, 7, 1), _mixed(trial, 7), one_for_all, *all_or_none, _mixed(trial, 1), _mixed(trial, 190))
     for gates in some:
         items, net = _items(trial, len(gates)), _net(gates.shape[1])
         hidden = trial.call(trial.answer, net, items, gates)

@@ -2,15 +2,14 @@
 
 from skiprec_course.mistakes import Mistake
 
-WALK = "zip(backbone.blocks, keep.T)"
+MASK = "    mask = items > 0\n"
 RUN = "out = block(hidden.index_select(0, some), mask.index_select(0, some))"
 PUT_BACK = "hidden.index_copy_(0, some, out)"
 EACH = "hidden.index_select(0, some), "
-GATHERED = """if len(rows) == len(items):  # nobody skips: nothing to gather
-            parts = zip(hidden.split(CHUNK), mask.split(CHUNK))
-            hidden = torch.cat([block(*part) for part in parts])
-        elif len(rows):
-            for some in rows.split(CHUNK):  # a block reads a copy, so no gradient needs what is overwritten
+GATHERED = """if number == len(items) <= CHUNK:  # nobody skips: nothing to gather
+            hidden = block(hidden, mask).clone()
+        elif number:
+            for some in kept.nonzero().squeeze(1).split(CHUNK):  # copies: no gradient needs what is overwritten
                 out = block(hidden.index_select(0, some), mask.index_select(0, some))
                 hidden.index_copy_(0, some, out)"""
 
@@ -21,11 +20,11 @@ ENCODE_KEPT = (
     Mistake("the block's result is added to its input: the sum is inside the block already",
             PUT_BACK, "hidden.index_add_(0, some, out)"),
     Mistake("who skips one block is left out from then on: each gate stands for its own block",
-            WALK, "zip(backbone.blocks, keep.cumprod(dim=1).bool().T)"),
-    Mistake("the gate is inverted: 1 keeps", "kept.nonzero().squeeze(1)", "(~kept).nonzero().squeeze(1)"),
+            MASK, MASK + "    keep = keep.cumprod(dim=1).bool()\n"),
+    Mistake("the gate is inverted: 1 keeps", MASK, MASK + "    keep = ~keep\n"),
     Mistake("the gates are read from the last block to the first: column l is block l's",
-            WALK, "zip(backbone.blocks, keep.T.flip(0))"),
-    Mistake("gates[:, block] says who keeps it: a row of gates is one user's", WALK, "zip(backbone.blocks, keep)"),
+            MASK, MASK + "    keep = keep.flip(1)\n"),
+    Mistake("gates[:, block] says who keeps it: a row of gates is one user's", MASK, MASK + "    keep = keep.T\n"),
     Mistake("the rows of those who skip become 0: they pass as they are",
             PUT_BACK, "hidden = torch.zeros_like(hidden).index_copy(0, some, out)"),
     Mistake("the users come out in another order: put the results back into the rows that they came from",
@@ -36,7 +35,7 @@ ENCODE_KEPT = (
     Mistake("gather the mask by the same rows as the users", "mask.index_select(0, some)", "mask[: len(some)]"),
     Mistake("gather the mask's rows along with the users'", "mask.index_select(0, some)", "mask"),
     Mistake("run every block for all who keep it, also where they come in several chunks",
-            "in rows.split(CHUNK):", "in rows.split(CHUNK)[:1]:"),
+            ".split(CHUNK):", ".split(CHUNK)[:1]:"),
     Mistake("gather those who keep it first: a result that is masked away has been computed all the same",
             GATHERED, "hidden = torch.where(kept[:, None, None], block(hidden, mask), hidden)"),
     Mistake("work on a clone", "backbone.embed(items).clone()", "backbone.embed(items)"),
