@@ -62,9 +62,7 @@ def rank_cases(
             given = {} if gates is None else {"gates": gates[rows].to(there)}
             scores = model.score_at(batch.items, where, batch.cut, **given)  # (scored, columns)
             if exclude_seen:
-                scores = scores.clone()  # a model's rows may share their memory
-                for line, (row, position) in enumerate(where.nonzero().tolist()):
-                    scores[line, batch.past(row, position)] = -torch.inf
+                scores = scores.scatter(1, batch.past(), -torch.inf)  # a copy: a model's rows may share their memory
             ranks.append(rank_of_target(scores, batch.targets[where]).cpu())
     return torch.cat(ranks)
 

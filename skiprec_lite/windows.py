@@ -46,10 +46,18 @@ class Windows:
         """Return where a prediction is scored."""
         return self.targets > 0
 
-    def past(self, row: int, position: int) -> Int[Tensor, " met"]:
-        """Return all that a user has met up to this position of the row, its own item included."""
-        window = self.items[row, : position + 1]
-        return torch.cat([torch.from_numpy(self.seen[row]).to(window), window]) if self.seen else window
+    def past(self) -> Int[Tensor, "scored met"]:
+        """Return, for each scored position, all that its user has met up to there, the present item included.
+
+        Row by row, oldest first; 0 where there is nothing.
+        """
+        row, position = self.scored().nonzero(as_tuple=True)
+        later = torch.arange(self.items.shape[1], device=position.device) > position.unsqueeze(1)
+        window = self.items[row].masked_fill(later, 0)  # (scored, time)
+        if not self.seen:
+            return window
+        before = pad_left(self.seen, max(1, *map(len, self.seen))).to(window)  # (row, longest)
+        return torch.cat([before[row], window], dim=1)
 
     def to(self, device: torch.device | str) -> "Windows":
         """Return the rows with their tensors on a device; what was seen before stays where it is."""

@@ -272,12 +272,13 @@ def test_the_past_up_to_a_position_is_all_that_came_before_its_target(make: Call
     split = make(data)
     for windows in (split.train, split.validation, split.test):
         without_the_rest = dataclasses.replace(windows, seen=())
-        for row, position in windows.scored().nonzero().tolist():
+        scored = windows.scored().nonzero().tolist()
+        for (row, position), past, rest in zip(scored, windows.past(), without_the_rest.past(), strict=True):
             history = histories[int(windows.users[row])]
             before = history[: history.index(int(windows.targets[row, position]))]
-            assert [i for i in windows.past(row, position).tolist() if i] == before
+            assert [i for i in past.tolist() if i] == before
             in_the_row = [i for i in windows.items[row, : position + 1].tolist() if i]
-            assert [i for i in without_the_rest.past(row, position).tolist() if i] == in_the_row
+            assert [i for i in rest.tolist() if i] == in_the_row
 
 
 def test_no_two_sessions_share_an_item() -> None:

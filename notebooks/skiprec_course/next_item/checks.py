@@ -570,10 +570,10 @@ check_rank_cases = Check(
     hints=(
         "`batch.scored()` is the mask `where`. `score_at` returns one row for each True, in the order of "
         "`batch.targets[where]`.",
-        "`where.nonzero()` gives (row, t) for each line of the scores: which items had the user met by then?",
-        "`batch.past(row, t)` says it: items[row, : t + 1], and `seen[row]` of the same batch.",
-        "Collect the ranks in a list, begun with an empty int64 tensor, and concatenate. `.clone()` the scores before "
-        "you write into them.",
+        "Each line of the scores belongs to a row and a position t of it: which items had the user met by then?",
+        "`batch.past()` says it, line by line: items[row, : t + 1], and `seen[row]` of the same batch; 0 fills up.",
+        "Collect the ranks in a list, begun with an empty int64 tensor, and concatenate. `scatter` writes into "
+        "a copy of the scores, `scatter_` into themselves.",
     ),
     body=_rank_cases,
     minutes=20,

@@ -303,8 +303,8 @@ MEAN_AND_ERROR = (
 
 EVAL_MODE = "with in_eval_mode(model), on_device(model, device) as there:"
 BATCHES = "for rows in batches(cases, batch_size):"
-RULED_OUT = "scores[line, batch.past(row, position)] = -torch.inf"
-OF_PAST = "batch.past(row, position)"
+RULED_OUT = "scores = scores.scatter(1, batch.past(), -torch.inf)"
+OF_PAST = "batch.past()"
 DROPPED = "an incomplete batch counts as well: the last one is shorter"
 ANOTHER_CUT = "hand `batch.cut` on, the cut of this batch: a SkipRec's policy reads no further"
 ANOTHER_ROW = "the past of another row: row 0 of a batch is not row 0 of all cases"
@@ -328,21 +328,24 @@ RANK_CASES = (
     Mistake("`exclude_seen` has no effect: the user's own past stays in the ranking", "if exclude_seen:", "if False:"),
     Mistake("the user's past is taken out although nobody asked for it", "if exclude_seen:", "if True:"),
     Mistake("what stands before the row, in `seen`, is the user's past too",
-            RULED_OUT, RULED_OUT.replace(OF_PAST, "batch.items[row, : position + 1]")),
+            OF_PAST, "batch.past()[:, -batch.items.shape[1] :]"),
     Mistake("the items of the row are the user's past too, not only `seen`",
-            RULED_OUT, RULED_OUT.replace(OF_PAST, "torch.from_numpy(batch.seen[row]) if batch.seen else []")),
+            OF_PAST, "batch.past()[:, : -batch.items.shape[1]]"),
     Mistake("the present item is part of the past: up to position t, t included",
-            RULED_OUT, RULED_OUT.replace("position)", "position - 1)")),
+            RULED_OUT, "past, t = batch.past(), where.nonzero()[:, 1]\n"
+            "                past[torch.arange(len(t)), t - batch.items.shape[1]] = 0\n"
+            "                scores = scores.scatter(1, past, -torch.inf)"),
     Mistake("items *after* a position are taken out as well, and the target with them: only those up to it are the "
-            "past", RULED_OUT, RULED_OUT.replace("position)", "batch.items.shape[1])")),
-    Mistake(ANOTHER_ROW, RULED_OUT, RULED_OUT.replace("batch.", "cases.")),
-    Mistake(ANOTHER_ROW, RULED_OUT, RULED_OUT.replace(
-        OF_PAST, "torch.cat([torch.from_numpy(cases.seen[row]), batch.items[row, : position + 1]])")),
+            "past", OF_PAST, "torch.cat([batch.past(), batch.items[where.nonzero()[:, 0]]], dim=1)"),
+    Mistake(ANOTHER_ROW, OF_PAST, "cases.past()[: len(scores)]"),
+    Mistake(ANOTHER_ROW, OF_PAST,
+            "Windows(batch.items, batch.targets, batch.cut, batch.users, cases.seen[: len(batch)]).past()"),
     Mistake("a target that the user has met before is taken out like any other item: it gets the worst rank", RULED_OUT,
-            f"past = {OF_PAST}\n"
-            "                    scores[line, past[past != batch.targets[row, position]]] = -torch.inf"),
+            "past = batch.past()\n"
+            "                past = past.masked_fill(past == batch.targets[where].unsqueeze(1), 0)\n"
+            "                scores = scores.scatter(1, past, -torch.inf)"),
     Mistake("rows of scores may share their memory, and what is written into one is written into all: write into a "
-            "clone", "scores = scores.clone()", "scores = scores"),
+            "copy", ".scatter(", ".scatter_("),
     Mistake("without a case there is nothing to concatenate: begin with an empty int64 tensor",
             "ranks = [torch.empty(0, dtype=torch.int64)]", "ranks = []"),
 )  # fmt: skip
