@@ -36,6 +36,7 @@ def fit(
     fresh: Callable[[int], Windows] | None = None,
     after_epoch: Callable[[int, NextItemModel], None] | None = None,
     progress: bool = True,
+    exclude_seen: bool = False,
     device: Device = "auto",
 ) -> History:
     """Train a model in place and leave it, in eval mode, with the weights of the chosen epoch.
@@ -44,14 +45,14 @@ def fit(
     within one paired standard error of the best validation NDCG@10 are as good as the best, and the one with fewest
     blocks is kept. Ctrl-C stops the training and keeps the choice made so far. Built in lessons 06 and 08.
 
-    Validation users, two at least, choose the epoch; test is not looked at. From `seed` come the order of the rows, the
-    dropout, the cuts and the gates: same seed, same machine, same result, and the same orders, cuts and noise of the
-    gates on every `device` (see `chosen_device`). `stages` say what is minimised, and for how long; in place of them
-    `epochs` (30 if neither is given) are those of one stage or, for a SkipRec, of `skiprec_stages`. The optimiser is
-    AdamW; with `anneal` its learning rate falls to 0 along half a cosine over all epochs. After `patience` candidate
-    epochs without a better validation NDCG@10 the training stops. `fresh` gives new training windows for each epoch (0,
-    1, …) in place of split.train. `after_epoch` is called with the epoch and the model, in eval mode, after each of
-    them: to watch, not to change.
+    Validation users, two at least, choose the epoch, with or without what each has met (`exclude_seen`); test is not
+    looked at. From `seed` come the order of the rows, the dropout, the cuts and the gates: same seed, same machine,
+    same result, and the same orders, cuts and noise of the gates on every `device` (see `chosen_device`). `stages` say
+    what is minimised, and for how long; in place of them `epochs` (30 if neither is given) are those of one stage or,
+    for a SkipRec, of `skiprec_stages`. The optimiser is AdamW; with `anneal` its learning rate falls to 0 along half a
+    cosine over all epochs. After `patience` candidate epochs without a better validation NDCG@10 the training stops.
+    `fresh` gives new training windows for each epoch (0, 1, …) in place of split.train. `after_epoch` is called with
+    the epoch and the model, in eval mode, after each of them: to watch, not to change.
 
     Raises:
         FloatingPointError: if the loss stops being finite.
@@ -83,7 +84,7 @@ def fit(
                         decay.step()
                     bar.update()
                 model.eval()
-                ndcg, blocks, record = _validate(stage.part_of(model), split.validation, cost)
+                ndcg, blocks, record = _validate(stage.part_of(model), split.validation, cost, exclude_seen)
                 candidate = stage.candidate and gated >= stage.ramp
                 mean = sum(losses) / len(losses)
                 history.epochs.append({"epoch": epoch, "loss": mean, "candidate": candidate, **record})
@@ -137,19 +138,19 @@ def _epoch_by_epoch(
 
 @torch.no_grad()
 def _validate(
-    model: NextItemModel, cases: Windows, cost: float
+    model: NextItemModel, cases: Windows, cost: float, exclude_seen: bool
 ) -> tuple[Float[Tensor, " user"], float, dict[str, float]]:
     """NDCG@10 per user, the mean number of blocks that a user runs, and what is recorded of an epoch."""
     if not isinstance(model, SkipRec):
-        ndcg = ndcg_per_user(model, cases)
+        ndcg = ndcg_per_user(model, cases, exclude_seen=exclude_seen)
         return ndcg, float(len(model.blocks) if isinstance(model, Backbone) else 0), {"ndcg": float(ndcg.mean())}
     here = cases.to(device_of(model))
     logits = model.gate_logits(here.items, here.cut).cpu()
     greedy, sampled = model.decide(logits, sample=False), model.decide(logits, sample=True)
-    ndcg = ndcg_per_user(model, cases, gates=greedy)
+    ndcg = ndcg_per_user(model, cases, gates=greedy, exclude_seen=exclude_seen)
     record: dict[str, float] = {
         "ndcg": float(ndcg.mean()),
-        "ndcg_sampled": float(ndcg_per_user(model, cases, gates=sampled).mean()),
+        "ndcg_sampled": float(ndcg_per_user(model, cases, gates=sampled, exclude_seen=exclude_seen).mean()),
         "keep_probability": float(torch.softmax(logits, dim=-1)[..., 0].mean()),
         "keep_rate": float(greedy.mean()),
         "cost": cost,

@@ -66,9 +66,9 @@ def on_movielens(
         return dict.fromkeys(("ndcg@10", "hr@10", "mrr@5"), "") | blocks_kept(model, split.validation, gates), None
     cases = split.test
     if gates is None:
-        ranks = [rank_cases(model, cases)]
+        ranks = [rank_cases(model, cases, exclude_seen=False)]
     else:
-        ranks = [rank_cases(model, cases, gates=choice) for choice in gates]
+        ranks = [rank_cases(model, cases, gates=choice, exclude_seen=False) for choice in gates]
     per_user = torch.stack([mean_per_user(ndcg(found, 10), cases) for found in ranks]).mean(dim=0)
     found = summarise(torch.cat(ranks))
     row: dict[str, Any] = {key: round(found[key], 5) for key in ("ndcg@10", "hr@10", "mrr@5")}
@@ -89,7 +89,7 @@ def blocks_kept(model: NextItemModel, cases: Windows, choices: Sequence[Tensor] 
 
 def per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[str, Any]:
     """Accuracy (share of next items ranked first) of each group, and the pattern that most of its users have."""
-    correct = mean_per_user(hit_rate(rank_cases(model, cases), 1), cases)
+    correct = mean_per_user(hit_rate(rank_cases(model, cases, exclude_seen=False), 1), cases)
     gates = gates_of(model, cases) if isinstance(model, SkipRec) else None
     row: dict[str, Any] = {"best possible": round(known.best_accuracy, 4)}
     for group, lag in enumerate(known.lags):
@@ -120,7 +120,7 @@ def depth_of_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> dict[s
     for (shallow, there), (lag, here) in itertools.pairwise(zip(known.lags, groups)):
         borrowed = gates.clone()
         borrowed[here] = gates[there]  # groups are of one size
-        correct = mean_per_user(hit_rate(rank_cases(model, cases, gates=borrowed), 1), cases)
+        correct = mean_per_user(hit_rate(rank_cases(model, cases, gates=borrowed, exclude_seen=False), 1), cases)
         row[f"accuracy, lag {lag} with gates of lag {shallow}"] = round(float(correct[here].mean()), 4)
     first, last = (gates[here].sum(dim=1) for here in (groups[0], groups[-1]))
     above = (last.unsqueeze(1) > first).double() + (last.unsqueeze(1) == first).double() / 2
@@ -130,7 +130,7 @@ def depth_of_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> dict[s
 
 def per_steps(model: NextItemModel, cases: Windows) -> dict[str, Any]:
     """Accuracy by the number of items since the marker, five numbers together."""
-    correct = (rank_cases(model, cases) == 1).to(torch.float64)
+    correct = (rank_cases(model, cases, exclude_seen=False) == 1).to(torch.float64)
     steps = steps_since_marker(cases.items).flatten()
     row: dict[str, Any] = {"accuracy": round(float(correct.mean()), 4)}
     for first in range(0, cases.items.shape[1], 5):

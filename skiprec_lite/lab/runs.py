@@ -202,7 +202,7 @@ def execute(
     row: dict[str, Any] = {
         "run": run.name, "model": run.model, "dataset": dataset, "protocol": run.protocol,
         "seed": run.seed, "settings": run.settings(),
-        "validation ndcg@10": round(float(ndcg_per_user(model, split.validation).mean()), 5),
+        "validation ndcg@10": round(float(ndcg_per_user(model, split.validation, exclude_seen=False).mean()), 5),
     }  # fmt: skip
     if world:
         found, per_user = in_world(world, model, split.test, watch=watch), None

@@ -34,7 +34,7 @@ def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict
     """
     few = cases.rows(slice(0, USERS * len(known.lags)))
     gates = model.gates(few.items, few.cut, sample=False).detach()
-    correct = mean_per_user(hit_rate(rank_cases(model, few, gates=gates), 1), few)
+    correct = mean_per_user(hit_rate(rank_cases(model, few, gates=gates, exclude_seen=False), 1), few)
     slopes, worth = -gate_slopes(model.backbone, few, gates), -gate_differences(model.backbone, few, gates)
     draws = torch.stack([logit_gradient(model, few) for _ in range(DRAWS)])  # (draw, row, block)
     rows = []

@@ -232,7 +232,9 @@ def at_the_same_rate(gates: Tensor, generator: torch.Generator | None = None) ->
 @onto(per_row)
 def accuracy_under(mean: Callable) -> Callable:
     """How often the true item has rank 1."""
-    return lambda model, cases, gates: mean((rank_cases(_whole_model(model), cases, gates=gates) == 1).float(), cases)
+    return lambda model, cases, gates: mean(
+        (rank_cases(_whole_model(model), cases, gates=gates, exclude_seen=False) == 1).float(), cases
+    )
 
 
 @onto(paired_difference)

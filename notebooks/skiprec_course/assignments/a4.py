@@ -281,7 +281,7 @@ def _quality(model: Any, split: Split, score: Any) -> float:
         def score_at(self, items: Tensor, where: Tensor, cut: Tensor | None = None) -> Tensor:  # one row, one position
             return torch.stack([score(model, items[r : r + 1, : t + 1])[0] for r, t in where.nonzero().tolist()])
 
-    return evaluate(Adapted(), split.test, (10,))["ndcg@10"]
+    return evaluate(Adapted(), split.test, (10,), exclude_seen=False)["ndcg@10"]
 
 
 check_train_model = Check(

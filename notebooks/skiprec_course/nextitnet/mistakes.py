@@ -331,7 +331,7 @@ FIT = (
     Mistake("validation is not trained on: it only chooses", "windows = split.train",
             "windows = Windows(*(torch.cat([getattr(part, n) for part in (split.train, split.validation)])\n"
             "                            for n in ('items', 'targets', 'cut', 'users')))"),
-    Mistake("test is for the report only", "split.validation, cost)", "split.test, cost)"),
+    Mistake("test is for the report only", "split.validation, cost,", "split.test, cost,"),
     Mistake("this is the sum of the steps' losses: divide by their number", MEAN, "sum(losses)"),
     Mistake("this is the loss of a single step: average over the epoch's steps", MEAN, "losses[-1]"),
     Mistake("losses of earlier epochs are still in the sum", "losses = []\n", "losses = losses if epoch else []\n"),
