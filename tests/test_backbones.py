@@ -10,7 +10,7 @@ import torch
 from helpers import generator, histories_log, plain_copy, random_items, randomise, tiny_split, zeros_before
 from torch import Tensor, nn
 
-from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec, in_eval_mode
+from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec, WindowCounter, in_eval_mode
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.downloads import data_folder
 from skiprec_lite.evaluation import evaluate
@@ -533,6 +533,49 @@ def test_the_markov_chain_backs_off_to_popularity_where_it_has_counted_nothing()
     )
 
 
+def window_by_hand(history: list[int], reach: int, last: int, damp: float, fade: float) -> list[float]:
+    """Scores after a history: pairs counted one by one, rows added one by one."""
+    counted: dict[tuple[int, int], float] = defaultdict(float)
+    for sequence in training_items():
+        for place, item in enumerate(sequence):
+            for steps in range(1, reach + 1):
+                if place + steps < len(sequence):
+                    counted[item, sequence[place + steps]] += 1 / steps**fade
+    ratings, share = Counter(itertools.chain(*training_items())), popularity_by_hand()
+    scores = [1e-6 * share[j] for j in range(9)]
+    for age, item in enumerate(reversed(history[-last:])):
+        total = sum(count for (i, _), count in counted.items() if i == item)
+        for j in range(9):
+            scores[j] += counted[item, j] / (total + 10) / (ratings[j] + 5) ** damp / (age + 1) ** fade
+    return [-math.inf, *scores[1:]]
+
+
+@pytest.mark.parametrize(
+    "settings", [(20, 10, 0.3, 0.5), (1, 1, 0.0, 0.5), (2, 3, 0.0, 0.0), (3, 2, 1.0, 2.0), (4, 1, 0.3, 0.0)], ids=str
+)
+def test_the_window_counter_equals_counting_pair_by_pair(settings: tuple[int, int, float, float]) -> None:
+    model, histories = WindowCounter(small_split(), *settings), [[1, 2, 3, 4], [5, 5, 2, 1], [7, 8, 8, 3]]
+    expected = [[window_by_hand(history[: t + 1], *settings) for t in range(4)] for history in histories]
+    found = model(torch.tensor(histories))
+    assert found.shape == (3, 4, 9)
+    assert len({tuple(row) for rows in expected for row in rows}) > 4
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("length", [1, 7, 40])
+def test_padding_on_the_left_changes_nothing_that_the_window_counter_says(length: int) -> None:
+    model, items = WindowCounter(small_split(), last=3), torch.tensor([[1, 4, 2], [5, 3, 2]])
+    padded = torch.cat([torch.zeros(2, length, dtype=torch.int64), items], dim=1)
+    torch.testing.assert_close(model(padded)[:, length:], model(items), rtol=0, atol=0)
+
+
+def test_the_window_counter_reads_its_last_items_and_no_later_one() -> None:
+    model = WindowCounter(small_split(), last=2)
+    first, second = model(torch.tensor([[1, 4, 2, 3], [5, 4, 2, 1]]))
+    assert torch.equal(first[2], second[2])  # the last two are the same
+    assert not torch.equal(first[1], second[1])
+
+
 @pytest.mark.parametrize("kind", [Popularity, MarkovChain])
 def test_a_baseline_s_probabilities_sum_to_one_and_padding_has_none(kind: type) -> None:
     scores = kind(tiny_split())(torch.arange(16).view(1, 16))
@@ -541,7 +584,7 @@ def test_a_baseline_s_probabilities_sum_to_one_and_padding_has_none(kind: type) 
     assert torch.isfinite(scores[..., 1:]).all()
 
 
-@pytest.mark.parametrize("kind", [Popularity, MarkovChain])
+@pytest.mark.parametrize("kind", [Popularity, MarkovChain, WindowCounter])
 def test_a_baseline_s_score_at_equals_its_scores_at_those_positions(kind: type) -> None:
     model, items = kind(tiny_split()), random_items((6, 3, 5), 6, 15)
     where = torch.tensor([[0, 0, 1, 0, 1, 1], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]]).bool()
@@ -625,6 +668,12 @@ def test_popularity_on_movielens_leave_one_out(one_out: Split, exclude_seen: boo
 
 def test_markov_chain_on_movielens_last_ten(last_ten: Split) -> None:
     assert ndcg_at_10(MarkovChain(last_ten), last_ten) == pytest.approx(0.05596, abs=5e-5)
+
+
+@pytest.mark.parametrize(("exclude_seen", "expected"), [(False, 0.0800), (True, 0.1130)])
+def test_the_window_counter_on_movielens_last_ten(last_ten: Split, exclude_seen: bool, expected: float) -> None:
+    """As a dense table of counts found it before this class was."""
+    assert ndcg_at_10(WindowCounter(last_ten), last_ten, exclude_seen=exclude_seen) == pytest.approx(expected, abs=5e-5)
 
 
 def test_ordering_ties_by_item_id_alone_lifts_the_markov_chain(

@@ -37,7 +37,7 @@ from skiprec_lite import (
     skipping,
     synthetic,
 )
-from skiprec_lite.backbones import NFM, AttentionBlock, MarkovChain, NextItNet, Popularity, SASRec
+from skiprec_lite.backbones import NFM, AttentionBlock, MarkovChain, NextItNet, Popularity, SASRec, WindowCounter
 from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
 from skiprec_lite.claims import claim
 from skiprec_lite.datasets import Interactions
@@ -335,6 +335,7 @@ BACKBONES = {
     **items_of("NFM", lambda items: NFM(NUM_ITEMS, channels=4)(items)),
     **items_of("Popularity", lambda items: Popularity(SPLIT)(items)),
     **items_of("MarkovChain", lambda items: MarkovChain(SPLIT)(items)),
+    **items_of("WindowCounter", lambda items: WindowCounter(SPLIT)(items)),
     "gates of other blocks": (lambda: net()(ITEMS, torch.ones(2, 3)), V, ("gates", "(2, 2)", "(2, 3)")),
     "gates of other rows": (lambda: net()(ITEMS, torch.ones(1, 2)), V, ("gates", "(2, 2)", "(1, 2)")),
     "gates of one axis": (lambda: net()(ITEMS, torch.ones(2)), V, ("gates", "(2, 2)", "(2,)")),
@@ -363,6 +364,9 @@ BACKBONES = {
     ),
     "MarkovChain of a table": (lambda: MarkovChain(table()), T, ("split", "a Split", "Interactions")),
     **numbers_of(named("Markov", MarkovChain, SPLIT), "strength", 0.0, -1.0, NAN, INF, wanted="above 0"),
+    **sizes_of(named("counter", WindowCounter, SPLIT), "reach", "last"),
+    **numbers_of(named("counter", WindowCounter, SPLIT), "damp", -1.0, NAN, INF, wanted="at least 0"),
+    **numbers_of(named("counter", WindowCounter, SPLIT), "fade", -1.0, NAN, INF, wanted="at least 0"),
 }
 
 POLICY = {

@@ -9,7 +9,7 @@ from helpers import histories_log, random_items, randomise, tiny_split
 from torch import Tensor, nn
 
 from skiprec_lite import evaluation, skipping
-from skiprec_lite.backbones import MarkovChain, NextItNet, Popularity
+from skiprec_lite.backbones import MarkovChain, NextItNet, Popularity, WindowCounter
 from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases
 from skiprec_lite.metrics import ndcg
 from skiprec_lite.policy import PolicyNetwork
@@ -42,6 +42,7 @@ def random_skiprec() -> SkipRec:
 def make(kind: str) -> nn.Module:
     split = split_of()
     models = {"net": random_net, "popularity": lambda: Popularity(split), "markov": lambda: MarkovChain(split)}
+    models["counter"] = lambda: WindowCounter(split)
     return models[kind]()
 
 
@@ -62,7 +63,7 @@ def ranks_by_loops(model: nn.Module, cases: Windows, exclude_seen: bool) -> list
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])
-@pytest.mark.parametrize("kind", ["net", "popularity", "markov"])
+@pytest.mark.parametrize("kind", ["net", "popularity", "markov", "counter"])
 @pytest.mark.parametrize("part", ["validation", "test", "train"])
 def test_ranks_equal_a_loop_over_users_positions_and_items(part: str, kind: str, exclude_seen: bool) -> None:
     cases, model = getattr(split_of(), part), make(kind)
@@ -112,7 +113,7 @@ def test_evaluate_reports_at_5_10_and_20_unless_told() -> None:
     assert set(found) == {f"{metric}@{k}" for metric in ("hr", "mrr", "ndcg") for k in (5, 10, 20)}
 
 
-@pytest.mark.parametrize("kind", ["net", "popularity", "markov"])
+@pytest.mark.parametrize("kind", ["net", "popularity", "markov", "counter"])
 @pytest.mark.parametrize("exclude_seen", [False, True])
 def test_the_size_of_a_batch_does_not_matter(kind: str, exclude_seen: bool) -> None:
     cases, model = split_of().test, make(kind)

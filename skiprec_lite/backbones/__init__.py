@@ -1,7 +1,8 @@
-"""Models that score the next item: NextItNet, SASRec, NFM, and two honest baselines that only count."""
+"""Models that score the next item: NextItNet, SASRec, NFM, and three honest baselines that only count."""
 
 from skiprec_lite.backbones.baselines import MarkovChain as MarkovChain
 from skiprec_lite.backbones.baselines import Popularity as Popularity
+from skiprec_lite.backbones.baselines import WindowCounter as WindowCounter
 from skiprec_lite.backbones.devices import Device as Device
 from skiprec_lite.backbones.devices import check_device as check_device
 from skiprec_lite.backbones.devices import chosen_device as chosen_device
