@@ -29,10 +29,10 @@ OTHERS = (
         "self.seen[: len(chosen)]",
     ),
     Mutant("windows", "positions without a target are scored", "return self.targets > 0", "return self.items > 0"),
-    Mutant("windows", "the present item is not ruled out", "items[row, : position + 1]", "items[row, :position]"),
-    Mutant("windows", "later items of a row are ruled out as well", "items[row, : position + 1]", "items[row]"),
-    Mutant("windows", "only the window's items are ruled out", "window]) if self.seen else", "window]) if False else"),
-    Mutant("windows", "every row loses the first one's past", "self.seen[row]", "self.seen[0]"),
+    Mutant("windows", "the present item is not ruled out", "> position.unsqueeze(1)", ">= position.unsqueeze(1)"),
+    Mutant("windows", "later items of a row are ruled out as well", ".masked_fill(later, 0)", ""),
+    Mutant("windows", "only the window's items are ruled out", "if not self.seen:", "if True:"),
+    Mutant("windows", "every row loses the first one's past", "before[row]", "before[:1].expand(len(row), -1)"),
     # --- metrics ---
     Mutant("metrics", "k off by one", "return (ranks <= k).double()", "return (ranks < k).double()"),
     Mutant(
@@ -306,8 +306,8 @@ OTHERS = (
     Mutant(
         "training",
         "chosen under sampled gates",
-        "ndcg = ndcg_per_user(model, cases, gates=greedy)",
-        "ndcg = ndcg_per_user(model, cases, gates=sampled)",
+        "ndcg = ndcg_per_user(model, cases, gates=greedy,",
+        "ndcg = ndcg_per_user(model, cases, gates=sampled,",
     ),
     Mutant(
         "training",

@@ -251,10 +251,10 @@ OTHERS = (
     Mutant(
         "lab.watching",
         "accuracy at full depth",
-        "rank_cases(model, few, gates=gates)",
-        "rank_cases(model, few, gates=torch.ones_like(gates))",
+        "rank_cases(model, few, gates=gates,",
+        "rank_cases(model, few, gates=torch.ones_like(gates),",
     ),
-    Mutant("lab.watching", "accuracy is a hit among ten", "gates=gates), 1), few)", "gates=gates), 10), few)"),
+    Mutant("lab.watching", "accuracy is a hit among ten", "exclude_seen=False), 1), few)", "exclude_seen=False), 10), few)"),
     Mutant(
         "lab.watching",
         "the signal is the mean size of single gradients",
@@ -365,7 +365,7 @@ OTHERS = (
         "torch.softmax(logits, dim=-1)[..., 0]",
         "torch.softmax(logits, dim=-1)[..., 1]",
     ),
-    Mutant("training", "the sampled NDCG is the greedy one", "gates=sampled).mean()", "gates=greedy).mean()"),
+    Mutant("training", "the sampled NDCG is the greedy one", "cases, gates=sampled,", "cases, gates=greedy,"),
     Mutant(
         "training",
         "the policy reads past the cut in validation",

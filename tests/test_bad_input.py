@@ -364,7 +364,8 @@ BACKBONES = {
     ),
     "MarkovChain of a table": (lambda: MarkovChain(table()), T, ("split", "a Split", "Interactions")),
     **numbers_of(named("Markov", MarkovChain, SPLIT), "strength", 0.0, -1.0, NAN, INF, wanted="above 0"),
-    **sizes_of(named("counter", WindowCounter, SPLIT), "reach", "last"),
+    **sizes_of(named("counter", WindowCounter, SPLIT), "reach"),
+    **sizes_of(named("counter", WindowCounter, SPLIT), "last"),
     **numbers_of(named("counter", WindowCounter, SPLIT), "damp", -1.0, NAN, INF, wanted="at least 0"),
     **numbers_of(named("counter", WindowCounter, SPLIT), "fade", -1.0, NAN, INF, wanted="at least 0"),
 }

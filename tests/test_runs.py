@@ -352,7 +352,9 @@ def test_a_run_on_running_products_gives_accuracies_by_steps() -> None:
 def test_a_search_does_not_look_at_the_test_items(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = []
     real = judging.rank_cases
-    monkeypatch.setattr(judging, "rank_cases", lambda model, cases: judged.append(cases) or real(model, cases))
+    monkeypatch.setattr(
+        judging, "rank_cases", lambda model, cases, **more: judged.append(cases) or real(model, cases, **more)
+    )
     run = Run("a", "markov", data={"length": 20})
     searched, reported = (runs.execute(run, test=test, progress=False) for test in (False, True))
     assert len(judged) == 1
