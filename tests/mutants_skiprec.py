@@ -254,7 +254,9 @@ OTHERS = (
         "rank_cases(model, few, gates=gates,",
         "rank_cases(model, few, gates=torch.ones_like(gates),",
     ),
-    Mutant("lab.watching", "accuracy is a hit among ten", "exclude_seen=False), 1), few)", "exclude_seen=False), 10), few)"),
+    Mutant(
+        "lab.watching", "accuracy is a hit among ten", "exclude_seen=False), 1), few)", "exclude_seen=False), 10), few)"
+    ),
     Mutant(
         "lab.watching",
         "the signal is the mean size of single gradients",
