@@ -108,7 +108,7 @@ class WindowCounter(Popularity):
     ) -> None:
         super().__init__(split)
         self.last, self.fade = last, fade
-        size = (len(self.share), len(self.share))
+        shape = (len(self.share),) * 2
         pairs, nearness = [], []
         for steps in range(1, reach + 1):
             before = np.concatenate([s[:-steps] for s in split.sequences])
@@ -116,12 +116,12 @@ class WindowCounter(Popularity):
             pairs.append(np.array([before, after]))  # (2, pair), each i -> j
             nearness.append(np.full(len(before), float(steps) ** -fade))
         met, weights = torch.from_numpy(np.hstack(pairs)), torch.from_numpy(np.hstack(nearness))
-        counts = torch.sparse_coo_tensor(met, weights, size, check_invariants=True).coalesce()  # equal pairs add up
+        counts = torch.sparse_coo_tensor(met, weights, shape, check_invariants=True).coalesce()  # equal pairs add up
         (i, j), total = counts.indices(), counts.sum(dim=1).to_dense()
         ratings = np.bincount(np.hstack(split.sequences), minlength=len(self.share))
         damped = torch.from_numpy(5.0 + ratings) ** damp
         shares = counts.values() / (10 + total[i]) / damped[j]
-        table = torch.sparse_coo_tensor(counts.indices(), shares, size, check_invariants=True)
+        table = torch.sparse_coo_tensor(counts.indices(), shares, shape, check_invariants=True)
         self.register_buffer("rows", table.coalesce())
 
     @validated
