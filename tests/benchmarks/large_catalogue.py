@@ -19,8 +19,8 @@ from dataclasses import replace
 import torch
 
 from skiprec_lite.backbones import NextItNet
-from skiprec_lite.softmax import draw_negatives
-from skiprec_lite.stages import next_item_loss
+from skiprec_lite.softmax import sampled
+from skiprec_lite.stages import Stage, next_item_loss
 from skiprec_lite.synthetic import users_of_known_depth
 from skiprec_lite.training import fit
 from skiprec_lite.windows import Windows
@@ -47,12 +47,13 @@ def steps(num_items: int, negatives: int | None, repeats: int) -> str:
     batch = Windows(items[:, :-1], items[:, 1:], torch.full((64,), 49), torch.arange(64))
     model = NextItNet(num_items, channels=64, dilations=(1, 4) * 4)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    stages = [Stage(1)]
+    (stage,) = stages if negatives is None else sampled(stages, num_items, negatives)
     seconds: dict[str, list[float]] = {"step": [], "of which AdamW": []}
     for _ in range(repeats + 2):
         start = time.perf_counter()
         optimizer.zero_grad()
-        draw = None if negatives is None else draw_negatives(model, negatives)
-        next_item_loss(model, replace(batch, negatives=draw)).backward()
+        stage.minimises(model, batch, 0.0).backward()
         before = time.perf_counter()
         optimizer.step()
         seconds["step"].append(time.perf_counter() - start)
