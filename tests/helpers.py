@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,11 @@ def fitted(
     if pretrained is not None:
         start_from(model, pretrained)
     return fit(model, split, stages=stages, progress=False, **settings)
+
+
+def write_small_log(path: Path) -> Path:
+    """Write forty users of thirty films each, as a CSV."""
+    rng = np.random.default_rng(0)
+    rows = [f"u{u},{rng.integers(1, 41)},{t}" for u in range(40) for t in range(30)]
+    path.write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
+    return path

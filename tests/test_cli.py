@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from helpers import write_small_log
 
 from skiprec_lite import checkpoints, cli, tables
 from skiprec_lite.lab import judging, runs
@@ -16,11 +16,7 @@ from skiprec_lite.lab import judging, runs
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write forty users of thirty films each, as a CSV."""
-    rng = np.random.default_rng(0)
-    path = tmp_path_factory.mktemp("data") / "small.csv"
-    rows = [f"u{u},{rng.integers(1, 41)},{t}" for u in range(40) for t in range(30)]
-    path.write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
-    return path
+    return write_small_log(tmp_path_factory.mktemp("data") / "small.csv")
 
 
 @pytest.fixture(scope="module")

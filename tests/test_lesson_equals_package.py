@@ -100,7 +100,7 @@ GIVEN = {
     "windows.Windows", "windows.Split", "metrics.Estimate", "synthetic.KnownDepth",
     "backbones.NextItemModel", "backbones.Encoder", "blocks.Dropout",
     "backbones.in_eval_mode", "backbones.check_device", "backbones.chosen_device", "backbones.device_of",
-    "backbones.on_device", "backbones.item_embedding", "backbones.check_items",
+    "backbones.on_device", "backbones.asked_device", "backbones.item_embedding", "backbones.check_items",
     "evaluation.gates_of", "evaluation.batches",
     "windows.last_position", "skiprec.check_cut", "skiprec.check_fit", "gumbel.check_logits",
 }  # fmt: skip

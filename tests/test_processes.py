@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import pytest
 import torch
-from helpers import random_skiprec, random_windows, randomise, tiny_split, windows_with_cuts
+from helpers import random_skiprec, random_windows, randomise, tiny_split, windows_with_cuts, write_small_log
 from torch import Tensor, distributed, multiprocessing
 
 from skiprec_lite import checkpoints, cli, gumbel
@@ -214,11 +213,7 @@ TINY = ("--blocks", "2", "--channels", "8", "--device", "cpu")
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write forty users of thirty films each, as a CSV."""
-    rng = np.random.default_rng(0)
-    path = tmp_path_factory.mktemp("data") / "small.csv"
-    rows = [f"u{u},{rng.integers(1, 41)},{t}" for u in range(40) for t in range(30)]
-    path.write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
-    return path
+    return write_small_log(tmp_path_factory.mktemp("data") / "small.csv")
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from skiprec_lite.backbones.baselines import MarkovChain as MarkovChain
 from skiprec_lite.backbones.baselines import Popularity as Popularity
 from skiprec_lite.backbones.baselines import WindowCounter as WindowCounter
 from skiprec_lite.backbones.devices import Device as Device
+from skiprec_lite.backbones.devices import asked_device as asked_device
 from skiprec_lite.backbones.devices import check_device as check_device
 from skiprec_lite.backbones.devices import chosen_device as chosen_device
 from skiprec_lite.backbones.devices import device_of as device_of

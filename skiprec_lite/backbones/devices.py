@@ -34,21 +34,22 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 @validated
-def chosen_device(model: nn.Module, device: Device) -> torch.device:
-    """The device that is meant: "auto" leaves a model where it is, but takes one from the CPU to a GPU (CUDA).
+def asked_device(device: Device) -> torch.device:
+    """The device that a name means; "auto" is what the variable SKIPREC_DEVICE says, else a CUDA GPU or the CPU."""
+    if device == "auto":
+        device = os.environ.get("SKIPREC_DEVICE", "auto")
+        check_device("SKIPREC_DEVICE", device)
+    found = "cuda" if torch.cuda.is_available() else "cpu"  # "mps" is never tried, so it has to be asked for
+    return torch.device(found if device == "auto" else device)
 
-    The environment variable SKIPREC_DEVICE says where to instead, such as "cpu". "mps" is never tried, so it has to be
-    asked for.
-    """
-    if device != "auto":
-        return torch.device(device)
+
+@validated
+def chosen_device(model: nn.Module, device: Device) -> torch.device:
+    """Where this model is to compute: "auto" leaves it where it is, but takes weights from the CPU to a GPU."""
     here, counts = device_of(model), not any(True for _ in model.parameters())
-    if here.type != "cpu" or counts:
+    if device == "auto" and (here.type != "cpu" or counts):
         return here
-    asked = os.environ.get("SKIPREC_DEVICE", "auto")
-    check_device("SKIPREC_DEVICE", asked)
-    gpu_or_cpu = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(gpu_or_cpu if asked == "auto" else asked)
+    return asked_device(device)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from skiprec_lite.backbones import chosen_device
+from skiprec_lite.backbones import asked_device
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.stages import Stage
 from skiprec_lite.windows import Windows
@@ -28,7 +28,7 @@ def joined(device: str) -> Iterator[tuple[str, bool]]:
     if rank := int(os.environ["RANK"]):
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - the first alone reports
     signal.signal(signal.SIGTERM, _ended)
-    cuda = chosen_device(nn.Linear(1, 1), device).type == "cuda"
+    cuda = asked_device(device).type == "cuda"
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
         yield f"cuda:{os.environ['LOCAL_RANK']}" if cuda else device, rank == 0

@@ -22,7 +22,7 @@ import time
 from dataclasses import replace
 
 import torch
-from skip_blocks import in_turn
+from figures import in_turn
 from torch import Tensor
 
 from skiprec_lite.backbones import NextItNet

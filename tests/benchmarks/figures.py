@@ -12,7 +12,8 @@ import datetime
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +51,17 @@ def spread_of(numbers: Iterable[float]) -> Spread:
     held = list(numbers)
     low, middle, high = statistics.quantiles(held, n=4, method="inclusive") if len(held) > 1 else held * 3
     return Spread(middle, low, high)
+
+
+def in_turn(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Time all ways in turn, so that a machine whose speed drifts treats them alike; the first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats + 1):
+        for name, run in ways.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: found[1:] for name, found in seconds.items()}
 
 
 def processor() -> str:

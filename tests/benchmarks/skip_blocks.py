@@ -8,11 +8,10 @@ the kept blocks run, all items are scored, against the same at full depth.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
-from figures import Figure, spread_of
+from figures import Figure, in_turn, spread_of
 from torch import Tensor
 
 from skiprec_lite.backbones import NextItNet
@@ -23,17 +22,6 @@ from skiprec_lite.windows import last_position
 
 CHUNKS = (8, 16, 32, 64, 128, 256)
 KEEP_RATE, BLOCKS, NUM_ITEMS = 0.3, 32, 1682
-
-
-def in_turn(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Time all ways in turn, so that a machine whose speed drifts treats them alike; the first round warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats + 1):
-        for name, run in ways.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: found[1:] for name, found in seconds.items()}
 
 
 def a_net() -> NextItNet:

@@ -6,12 +6,11 @@ done again alone. The two take turns, so that a machine whose speed drifts treat
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from figures import Figure, spread_of
+from figures import Figure, in_turn, spread_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skiprec_lite.datasets import load_movielens
@@ -54,13 +53,6 @@ def a_step() -> Callable[[], None]:
     return step
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Time one call."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def measure(rounds: int = 40) -> list[Figure]:
     """Step / products, round by round, on one thread."""
     torch.set_num_threads(1)
@@ -76,11 +68,9 @@ def measure(rounds: int = 40) -> list[Figure]:
             for product in recorder.products:
                 product()
 
-    ratios, times = [], []
-    for _ in range(rounds):
-        times.append((seconds(step), seconds(products)))
-        ratios.append(times[-1][0] / times[-1][1])
-    both = "; ".join(f"{name} {1e3 * spread_of(t).middle:.1f} ms" for name, t in zip(("step", "products"), zip(*times)))
+    seconds = in_turn({"step": step, "products": products}, rounds)
+    ratios = [whole / part for whole, part in zip(seconds["step"], seconds["products"])]
+    both = "; ".join(f"{name} {1e3 * spread_of(times).middle:.1f} ms" for name, times in seconds.items())
     return [Figure("joint step / its matrix products", spread_of(ratios), "<= 2.0", f"{both}; one thread", "step.py")]
 
 
