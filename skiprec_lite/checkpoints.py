@@ -127,7 +127,8 @@ def _describe(model: nn.Module) -> dict[str, object]:
 def _build(model: Any, held: dict[str, Shape]) -> Backbone | SkipRec:
     if _part(model, "kind", str) != "SkipRec":
         return _build_backbone(model, held, "")
-    backbone, policy = _part(model, "backbone", dict), _part(model, "policy", dict)
+    backbone = _part(model, "backbone", dict)
+    policy = {"pool": "mean"} | _part(model, "policy", dict)  # older files are of a time without that choice
     _check_sizes(PolicyNetwork, policy, held, "policy.")
     return SkipRec(
         _build_backbone(backbone, held, "backbone."), PolicyNetwork(**policy), tau=_part(model, "tau", float)

@@ -7,13 +7,18 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from skiprec_lite.backbones import item_embedding
-from skiprec_lite.blocks import Dilations, ResidualBlock
+from skiprec_lite.blocks import Dilations, ResidualBlock, receptive_field
 from skiprec_lite.promises import Size, like, validated
 
 
 def _check_encoder(name: str, value: str) -> None:
     if value not in ("conv", "gru"):
         raise ValueError(f"{name} must be 'conv' or 'gru', got {value!r}")
+
+
+def _check_pool(name: str, value: str) -> None:
+    if value not in ("mean", "inner", "last"):
+        raise ValueError(f"{name} must be 'mean', 'inner' or 'last', got {value!r}")
 
 
 def _check_not_empty(name: str, items: Tensor) -> None:
@@ -32,6 +37,10 @@ class PolicyNetwork(nn.Module):
     Embed -> residual blocks, one for each of `dilations` -> mean over real positions -> linear layer; or, with the
     encoder "gru", embed -> GRU -> its state after the last real item -> linear layer.
 
+    The blocks' states at the first positions still feel the zeros before the start. `pool` says what the mean is over:
+    all real positions ("mean", as published), those whose reach holds real items only, or the last one where there are
+    none ("inner"), or the "last" one alone.
+
     The keep logits start `keep_bias` above the skip logits. A linear map joins an embedding of another width,
     `embedding_channels`, so that two-stage training can start from a copy of the backbone's.
 
@@ -49,14 +58,15 @@ class PolicyNetwork(nn.Module):
         channels: Size = 32,
         dilations: Dilations = (1, 4),
         encoder: Annotated[str, _check_encoder] = "conv",
+        pool: Annotated[str, _check_pool] = "mean",
         keep_bias: float = 0.0,
         embedding_channels: Size | None = None,
     ) -> None:
         super().__init__()
         self.sizes: dict[str, object] = {
             "num_items": num_items, "num_blocks": num_blocks, "channels": channels,
-            "dilations": [int(d) for d in dilations], "encoder": encoder, "keep_bias": keep_bias,
-            "embedding_channels": embedding_channels,
+            "dilations": [int(d) for d in dilations], "encoder": encoder, "pool": pool,
+            "keep_bias": keep_bias, "embedding_channels": embedding_channels,
         }  # fmt: skip
         width = channels if embedding_channels is None else embedding_channels
         self.embedding = item_embedding(num_items, width)
@@ -65,6 +75,7 @@ class PolicyNetwork(nn.Module):
             self.gru = nn.GRU(channels, channels, batch_first=True)
         else:
             self.blocks = nn.ModuleList(ResidualBlock(channels, dilation=d) for d in dilations)
+            self.reach = receptive_field(dilations)
         self.output = nn.Linear(channels, 2 * num_blocks)
         with torch.no_grad():  # half up, half down: the gap between keep and skip is keep_bias
             self.output.bias.copy_(torch.tensor([keep_bias / 2, -keep_bias / 2]).repeat(num_blocks))
@@ -78,11 +89,17 @@ class PolicyNetwork(nn.Module):
         return self.output(state_of(hidden, mask)).unflatten(-1, (-1, 2))
 
     def mean_state(self, hidden: Hidden, mask: Mask) -> Float[Tensor, "batch channel"]:
-        """Run the blocks, and take the mean over the real positions."""
+        """Run the blocks, and take the mean over the real positions that `pool` asks for."""
         for block in self.blocks:
             hidden = block(hidden, mask)
-        real = mask.unsqueeze(-1)
+        real = self.pooled(mask).unsqueeze(-1)
         return (hidden * real).sum(dim=1) / real.sum(dim=1)
+
+    def pooled(self, mask: Mask) -> Mask:
+        """The positions that count: of the real ones, numbered from 1, those from the first whose reach is real on."""
+        nth = mask.cumsum(dim=1)
+        first = {"mean": 1, "inner": self.reach, "last": mask.shape[1]}[str(self.sizes["pool"])]
+        return mask & (nth >= nth[:, -1:].clamp_max(first))
 
     def last_state(self, hidden: Hidden, mask: Mask) -> Float[Tensor, "batch channel"]:
         """Run the GRU over the real items alone: they move to the front, and the state after the last one counts."""

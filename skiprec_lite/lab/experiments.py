@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from skiprec_lite import checkpoints
 from skiprec_lite.backbones import Backbone
@@ -22,7 +23,7 @@ from skiprec_lite.tables import RESULTS, read_table
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROUNDING = 1e-3  # what a machine's own rounding may do to a validation NDCG@10
-ONE_SEED = 3e-3  # a row of one seed has no spread of its own: twice the largest in data/results/quality.csv
+ONE_SEED = 3e-3  # a row of one seed has no spread of its own: twice the largest of the first edition's models
 
 
 def run_experiment(
@@ -37,7 +38,8 @@ def run_experiment(
 
     Args:
         name: one of EXPERIMENTS.
-        folder: where NAME.csv is kept, and beside it NAME_users.csv (each user's NDCG@10 on the test items) and
+        folder: where NAME.csv is kept, and beside it NAME_users.csv (each user's NDCG@10 and MRR@5 on the test
+            items, under both rankings) and
             NAME_epochs.csv (loss and validation NDCG@10 of each epoch), NAME_groups.csv (each synthetic group's gates
             after each epoch, where the experiment watches them).
         data: what to train and judge on; MovieLens-100K if None. Other data needs a folder of its own.
@@ -73,9 +75,8 @@ def run_experiment(
         )  # fmt: skip
         _refuse_a_setting_without_effect(outcome.row, table)
         _save_weights(outcome, stored / name, command=f"python -m skiprec_lite experiment {name}")
-        if outcome.per_user is not None:
-            of_user = {f"user {i}": round(value, 6) for i, value in enumerate(outcome.per_user.tolist())}
-            append_rows(users, [{"run": run.name} | of_user])
+        if outcome.per_user:
+            append_rows(users, [_of_users(run, measure, values) for measure, values in outcome.per_user.items()])
         if outcome.history.epochs:
             append_rows(epochs, [{"run": run.name} | _epoch(record) for record in outcome.history.epochs])
         if outcome.groups:
@@ -97,13 +98,14 @@ def check(name: str, *, folder: Path = RESULTS, progress: bool = True) -> dict[s
     experiment = _find(name)
     (run,) = (r for r in experiment.runs() if r.name == experiment.smallest)
     table = read_table(folder / f"{name}.csv")
-    in_rows: dict[str, float] = dict(zip(table["run"], table["validation ndcg@10"]))
+    compared = _compared(table)
+    in_rows: dict[str, float] = dict(zip(table["run"], table[compared]))
     if run.name not in in_rows:
         raise ValueError(f"{name}.csv has no row {run.name!r} yet")
     in_table = in_rows[run.name]
     allowed, why = allowance(run, table)
     row = execute(run, test=False, stored=folder.parent / "runs", progress=progress).row
-    found = row["validation ndcg@10"]
+    found = row[compared]
     if abs(found - in_table) > allowed:
         raise ValueError(
             f"{name}, row {run.name!r}: found {found}, the table says {in_table}, "
@@ -122,9 +124,14 @@ def allowance(run: Run, table: pd.DataFrame) -> tuple[float, str]:
         for model, protocol, settings, seed in zip(table["model"], table["protocol"], table["settings"], table["seed"])
     ]
     if sum(twins) < 2:
-        return ONE_SEED, "one seed in the table: twice the largest spread over seeds in quality.csv"
-    spread = float(table["validation ndcg@10"][twins].std())
+        return ONE_SEED, "one seed in the table: twice the largest spread of the first edition's models"
+    spread = float(table[_compared(table)][twins].std())
     return max(ROUNDING, 2 * spread), f"twice the spread over {sum(twins)} seeds, at least {ROUNDING}"
+
+
+def _compared(table: pd.DataFrame) -> str:
+    """The column that epochs were chosen by."""
+    return "validation ndcg@10 unseen" if "validation ndcg@10 unseen" in table else "validation ndcg@10 all"
 
 
 def _but_for_the_seed(settings: str, seed: int) -> str:
@@ -174,6 +181,10 @@ def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         notes = outcome.row | {"command": command, "trained on": outcome.trained_on}
         checkpoints.save(model, folder / f"{outcome.row['run']}.safetensors", **notes)
+
+
+def _of_users(run: Run, measure: str, values: Tensor) -> dict[str, str]:
+    return {"run": run.name, "measure": measure} | {f"user {i}": f"{x:.4g}" for i, x in enumerate(values.tolist())}
 
 
 def _epoch(record: dict[str, float | int | bool]) -> dict[str, Any]:

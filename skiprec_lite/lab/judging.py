@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,18 @@ from skiprec_lite.controls import RandomGates
 from skiprec_lite.evaluation import evaluate, gates_of, mean_per_user, ndcg_per_user, rank_cases, summarise
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.running_products import RunningProducts, steps_since_marker
-from skiprec_lite.metrics import hit_rate, mean_and_error, ndcg, paired_difference
+from skiprec_lite.metrics import hit_rate, mean_and_error, mrr, ndcg, paired_difference
 from skiprec_lite.skipping import inference_seconds
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.synthetic import KnownDepth
 from skiprec_lite.windows import Split, Windows
 
 World = KnownDepth | RunningProducts  # synthetic users
+RANKINGS = {"unseen": True, "all": False}  # is what a user has met taken out? The course's first column, then all items
+PER_USER: dict[str, Callable[[Tensor], Tensor]] = {
+    "ndcg@10": lambda ranks: ndcg(ranks, 10),
+    "mrr@5": lambda ranks: mrr(ranks, 5),
+}
 
 
 def quality(model: NextItemModel, split: Split, *, exclude_seen: bool = False) -> dict[str, Any]:
@@ -45,34 +50,41 @@ def quality(model: NextItemModel, split: Split, *, exclude_seen: bool = False) -
     return found
 
 
-def in_world(world: World, model: NextItemModel, cases: Windows, *, watch: bool) -> dict[str, Any]:
-    """What a row says of synthetic users; `watch` adds how well the gates tell the groups apart."""
+def in_world(
+    world: World, model: NextItemModel, cases: Windows, gates: Sequence[Tensor] | None = None, *, watch: bool
+) -> dict[str, Any]:
+    """What a row says of synthetic users; `watch` adds how well the gates tell the groups apart.
+
+    Of several rows of gates a user the first is taken; without any the model's own.
+    """
     if isinstance(world, RunningProducts):
         return per_steps(model, cases)
-    row = per_group(world, model, cases)
+    chosen = None
+    if isinstance(model, SkipRec):
+        chosen = gates[0] if gates else gates_of(model, cases)
+    row = per_group(world, model, cases, chosen)
     if watch:
-        row |= depth_of_groups(world, model, cases) if isinstance(model, SkipRec) else _no_depth(world)
+        row |= _no_depth(world) if chosen is None else depth_of_groups(world, model, cases, chosen)
     return row
 
 
 def on_movielens(
-    model: NextItemModel, split: Split, gates: Sequence[Tensor] | None, *, test: bool
-) -> tuple[dict[str, Any], Float[Tensor, " user"] | None]:
-    """What a row says of MovieLens, and each user's NDCG@10; without `test` nothing of the test items is looked at.
+    model: NextItemModel, cases: Windows, gates: Sequence[Tensor] | None = None
+) -> tuple[dict[str, float], dict[str, Float[Tensor, " user"]]]:
+    """What a row says of MovieLens, under both rankings, and each user's NDCG@10 and MRR@5.
 
     Several rows of gates a user give means over them; without any the model's own are taken.
     """
-    if not test:
-        return dict.fromkeys(("ndcg@10", "hr@10", "mrr@5"), "") | blocks_kept(model, split.validation, gates), None
-    cases = split.test
-    if gates is None:
-        ranks = [rank_cases(model, cases, exclude_seen=False)]
-    else:
-        ranks = [rank_cases(model, cases, gates=choice, exclude_seen=False) for choice in gates]
-    per_user = torch.stack([mean_per_user(ndcg(found, 10), cases) for found in ranks]).mean(dim=0)
-    found = summarise(torch.cat(ranks))
-    row: dict[str, Any] = {key: round(found[key], 5) for key in ("ndcg@10", "hr@10", "mrr@5")}
-    return row | blocks_kept(model, cases, gates), per_user
+    row: dict[str, float] = {}
+    per_user: dict[str, Float[Tensor, " user"]] = {}
+    for ranking, exclude_seen in RANKINGS.items():
+        ranks = [rank_cases(model, cases, gates=choice, exclude_seen=exclude_seen) for choice in gates or [None]]
+        found = summarise(torch.cat(ranks), (5, 10))
+        row |= {f"{name} {ranking}": round(found[name], 5) for name in ("ndcg@10", "mrr@5", "hr@10", "mrr@10")}
+        for name, metric in PER_USER.items():
+            values = [mean_per_user(metric(found), cases) for found in ranks]
+            per_user[f"{name} {ranking}"] = torch.stack(values).mean(dim=0)
+    return row, per_user
 
 
 def blocks_kept(model: NextItemModel, cases: Windows, choices: Sequence[Tensor] | None) -> dict[str, Any]:
@@ -87,10 +99,11 @@ def blocks_kept(model: NextItemModel, cases: Windows, choices: Sequence[Tensor] 
     return {"blocks": "", "patterns": ""}
 
 
-def per_group(known: KnownDepth, model: NextItemModel, cases: Windows) -> dict[str, Any]:
+def per_group(
+    known: KnownDepth, model: NextItemModel, cases: Windows, gates: Float[Tensor, "row block"] | None = None
+) -> dict[str, Any]:
     """Accuracy (share of next items ranked first) of each group, and the pattern that most of its users have."""
-    correct = mean_per_user(hit_rate(rank_cases(model, cases, exclude_seen=False), 1), cases)
-    gates = gates_of(model, cases) if isinstance(model, SkipRec) else None
+    correct = mean_per_user(hit_rate(rank_cases(model, cases, gates=gates, exclude_seen=False), 1), cases)
     row: dict[str, Any] = {"best possible": round(known.best_accuracy, 4)}
     for group, lag in enumerate(known.lags):
         here = known.group_of(cases) == group
@@ -110,9 +123,10 @@ def _no_depth(known: KnownDepth) -> dict[str, Any]:
     return dict.fromkeys([*names, "count auc"], "")
 
 
-def depth_of_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> dict[str, Any]:
+def depth_of_groups(
+    known: KnownDepth, model: NextItemModel, cases: Windows, gates: Float[Tensor, "row block"]
+) -> dict[str, Any]:
     """Blocks kept by each group, what a shallower group's gates cost, and how well the count tells groups apart."""
-    gates = gates_of(model, cases)
     groups = [known.group_of(cases) == group for group in range(len(known.lags))]
     row: dict[str, Any] = {}
     for lag, here in zip(known.lags, groups):

@@ -1,8 +1,9 @@
 """What is run, as data: the settings chosen on validation, and the list of runs behind each result table."""
 
+import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
@@ -82,48 +83,31 @@ def chosen_run(
     return Run(name, "skiprec", protocol, seed, backbone, policy, settings)
 
 
-def _search() -> list[Run]:
-    """22 trials, judged on validation only: first the backbone at full depth, then the policy on the best."""
-    tied = {"tied": True, "dropout": 0.5, "embedding_dropout": 0.2}
-    best = tied | {"embedding_dropout": 0.4}
-    annealed = {"learning_rate": 2e-3, "anneal": True}
-    full: list[tuple[dict, dict]] = [
-        ({"dropout": 0.3}, {}),
-        ({"dropout": 0.5}, {}),
-        ({"dropout": 0.3, "tied": True}, {}),
-        ({"dropout": 0.5, "tied": True}, {}),
-        (tied, {}),
-        (best, {}),
-        (tied | {"dropout": 0.3}, {}),
-        (tied, {"learning_rate": 2e-3}),
-        (tied, {"learning_rate": 5e-4}),
-        (tied, {"weight_decay": 0.1}),
-        (best, {"learning_rate": 2e-3}),
-        (best, annealed | {"epochs": 25, "patience": 25}),
+def _settings() -> list[Run]:
+    """At most 24 trials, judged on validation only: the backbone at full depth first."""
+    best = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
+    short = {"anneal": True, "learning_rate": 4e-3, "epochs": 16, "patience": 16}
+    decay = {"weight_decay": 0.1}
+    trials: list[tuple[dict, dict]] = [
+        ({}, {"learning_rate": 2e-3, "epochs": 31, "patience": 31}),  # the first edition's choice
+        ({}, {}),
+        ({}, decay),
+        ({"dropout": 0.3}, decay),
+        ({"embedding_dropout": 0.6}, decay),
+        ({}, {"learning_rate": 8e-3} | decay),
+        ({}, {"epochs": 10, "patience": 10} | decay),
     ]
-    schedule = {"warmup_epochs": 10, "ramp_epochs": 6}
-    quick = schedule | {"learning_rate": 2e-3, "epochs": 50}
-    long = schedule | annealed | {"epochs": 40, "patience": 40}
-    longer = long | {"epochs": 46, "warmup_epochs": 16}
-    skip: list[tuple[float, dict]] = [  # the policy's keep_bias, and the training
-        (1.0, quick | {"cost": 0.5}),
-        (1.0, quick | {"cost": 0.2}),
-        (1.0, long | {"cost": 0.5}),
-        (2.0, longer | {"cost": 0.3, "epochs": 48}),
-        (1.0, longer | {"cost": 0.5}),
-        (2.0, longer | {"cost": 0.5}),
-        (1.0, longer | {"cost": 0.3}),
-        (2.0, longer | {"cost": 1.0}),
-        (2.0, {}),  # with all the settings that were chosen, written out below
-        (1.0, longer | {"cost": 0.5, "warmup_epochs": 24, "settle_epochs": 8}),
+    return [
+        Run(f"full {i}", "nextitnet", backbone=best | backbone, training=short | training)
+        for i, (backbone, training) in enumerate(trials)
     ]
-    runs = []
-    for i, (backbone, training) in enumerate(full):
-        runs.append(Run(f"full {i}", "nextitnet", backbone=backbone, training={"epochs": 40} | training))
-    for i, (keep_bias, training) in enumerate(skip):
-        run = Run(f"skip {i}", "skiprec", backbone=best, policy={"keep_bias": keep_bias}, training=training)
-        runs.append(run if training else replace(chosen_run(name=run.name), policy=run.policy))
-    return runs
+
+
+def _counter_settings() -> list[Run]:
+    """The window counter's settings, judged on validation only, under each ranking."""
+    grid = itertools.product((5, 10, 20, 40), (5, 10, 20), (0.0, 0.3, 0.5), (0.5, 1.0))
+    names = ("reach", "last", "damp", "fade")
+    return [Run(f"counter {i}", "counter", backbone=dict(zip(names, values))) for i, values in enumerate(grid)]
 
 
 def _quality() -> list[Run]:
@@ -446,18 +430,9 @@ class Experiment:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "search": Experiment(_search, "full 0", test=False),
-    "quality": Experiment(_quality, "markov"),
-    "synthetic": Experiment(_synthetic, "full depth, seed 0"),
-    "depth_search": Experiment(_depth_search, "nfm 0", test=False),
-    "depth": Experiment(_depth, "markov"),
-    "nfm": Experiment(_nfm, "0 hidden, seed 0"),
+    "settings": Experiment(_settings, "full 6", test=False),
+    "counter_settings": Experiment(_counter_settings, "counter 0", test=False),
     "chain": Experiment(_chain, "0 blocks, seed 0"),
-    "compose": Experiment(_compose, "2 blocks of 32, seed 0"),
-    "controls": Experiment(_controls, "full depth, seed 0"),
-    "two_stage": Experiment(_two_stage, "tau 10.0, cost 0.5, seed 0"),
-    "remedies": Experiment(_remedies, "full depth, seed 0", watch=True),
     "shared": Experiment(_shared, "full depth, seed 0", watch=True),
     "beyond": Experiment(_beyond, "GRU policy, seed 0", watch=True),
-    "tau": Experiment(_tau, "tau 10.0, starts at 8.0, seed 0", watch=True),
 }

@@ -14,13 +14,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from skiprec_lite import checkpoints
-from skiprec_lite.backbones import NFM, Backbone, MarkovChain, NextItemModel, NextItNet, Popularity, SASRec
+from skiprec_lite.backbones import (
+    NFM,
+    Backbone,
+    MarkovChain,
+    NextItemModel,
+    NextItNet,
+    Popularity,
+    SASRec,
+    WindowCounter,
+)
 from skiprec_lite.choosing import History
 from skiprec_lite.controls import RandomGates
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import ndcg_per_user
 from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss, whole_window
-from skiprec_lite.lab.judging import World, fingerprint, in_world, on_movielens, trained_on
+from skiprec_lite.lab.judging import World, blocks_kept, fingerprint, in_world, on_movielens, trained_on
 from skiprec_lite.lab.plans import Run as Run
 from skiprec_lite.lab.processes import shared
 from skiprec_lite.lab.random_depth import RandomDepth
@@ -40,7 +49,7 @@ from skiprec_lite.windows import Split, Windows
 # What the names in a table's columns stand for.
 PROTOCOLS: dict[str, Callable[..., Split]] = {"last_n": last_n, "leave_one_out": leave_one_out}
 WORLDS: dict[str, Callable[..., World]] = {"known depth": users_of_known_depth, "running products": RunningProducts}
-COUNTING = ("popularity", "markov")  # models that count: nothing is trained, nothing is drawn
+COUNTING: dict[str, type] = {"popularity": Popularity, "markov": MarkovChain, "counter": WindowCounter}  # none is drawn
 NETWORKS: dict[str, type] = {
     "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "random depth": NextItNet, "nfm": NFM,
     "sasrec": SASRec, "skiprec on sasrec": SASRec,
@@ -73,7 +82,6 @@ def check(run: Run) -> None:
     if "gate_loss" in run.training:
         _check_choice(run, "gate_loss", run.training["gate_loss"], GATE_LOSSES)
     if "stored" in run.training:
-        _check_choice(run, "protocol of an earlier run", run.protocol, PROTOCOLS)
         _check_choice(run, "gates", run.training.get("gates"), CONTROLS)
 
 
@@ -88,7 +96,7 @@ def _settings_that_are_read(run: Run) -> dict[str, set[str]]:
     if "stored" in run.training:
         return {"data": data, "backbone": set(), "policy": set(), "training": {"stored", "gates"}}
     if run.model in COUNTING:
-        return {"data": data, "backbone": set(), "policy": set(), "training": set()}
+        return {"data": data, "backbone": _settings_of(COUNTING[run.model]), "policy": set(), "training": set()}
     training = _settings_of(fit) | {"pretrained", "softmax", "negatives"}
     if _gated(run):
         training |= _settings_of(skiprec_stages) | {"policy_reads"}
@@ -106,7 +114,7 @@ def _settings_of_the_policy(run: Run) -> set[str]:
 
 def _settings_of(function: Callable[..., object]) -> set[str]:
     of_the_run = {"interactions", "num_items", "model", "split", "seed", "stages", "reads"}
-    of_the_loop = {"fresh", "after_epoch", "progress", "device"}
+    of_the_loop = {"fresh", "after_epoch", "progress", "device", "exclude_seen"}
     return set(inspect.signature(function).parameters) - of_the_run - of_the_loop
 
 
@@ -120,7 +128,7 @@ class Outcome:
 
     Attributes:
         row: of the table.
-        per_user: each user's NDCG@10 on test, None where there is none.
+        per_user: each user's NDCG@10 and MRR@5 under both rankings, by name; none for synthetic users.
         history: its epochs.
         groups: what `watch_groups` saw after each epoch, for a SkipRec on synthetic users.
         model: the trained model.
@@ -128,7 +136,7 @@ class Outcome:
     """
 
     row: dict[str, Any]
-    per_user: Float[Tensor, " user"] | None
+    per_user: dict[str, Float[Tensor, " user"]]
     history: History
     groups: list[dict[str, Any]]
     model: NextItemModel
@@ -137,10 +145,8 @@ class Outcome:
 
 def build(run: Run, split: Split) -> NextItemModel:
     """Make the model that a run describes, its weights drawn from the run's seed."""
-    if run.model == "popularity":
-        return Popularity(split)
-    if run.model == "markov":
-        return MarkovChain(split)
+    if run.model in COUNTING:
+        return COUNTING[run.model](split, **run.backbone)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         network = NETWORKS[run.model](split.num_items, **run.backbone)
@@ -183,13 +189,12 @@ def execute(
     """
     world = WORLDS[run.protocol](**run.data) if run.protocol in WORLDS else None
     split, dataset = _split(run, world, data)
-    start = time.perf_counter()
+    start, started = time.perf_counter(), time.process_time()
     history = History()
     groups: list[dict[str, Any]] = []
-    gates: list[Tensor] | None = None
     model: NextItemModel
     if "stored" in run.training:
-        model, gates = _under_other_gates(run, split, stored)
+        model = _skiprec_of(run, stored)
     else:
         model = _at_its_start(run, split, stored)
         if run.model in NETWORKS:
@@ -199,21 +204,43 @@ def execute(
             history = train(model, split, run, fresh=fresh, after_epoch=after_epoch, progress=progress, **on_cpu)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - started
     row: dict[str, Any] = {
         "run": run.name, "model": run.model, "dataset": dataset, "protocol": run.protocol,
         "seed": run.seed, "settings": run.settings(),
-        "validation ndcg@10": round(float(ndcg_per_user(model, split.validation, exclude_seen=False).mean()), 5),
     }  # fmt: skip
-    if world:
-        found, per_user = in_world(world, model, split.test, watch=watch), None
-    else:
-        found, per_user = on_movielens(model, split, gates, test=test)
+    found, per_user, gates = _judged(run, model, split, world, test=test, watch=watch)
     row |= found | {
         "epochs": len(history.epochs), "chosen": history.chosen, "stopped": history.stopped,
-        "weights": fingerprint(model, gates), "seconds": round(time.perf_counter() - start, 1),
+        "weights": fingerprint(model, gates), "seconds": round(seconds, 1), "cpu seconds": round(cpu_seconds, 1),
         "threads": torch.get_num_threads(), "version": version, "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     return Outcome(row, per_user, history, groups, model, trained_on(split))
+
+
+def _judged(
+    run: Run, model: NextItemModel, split: Split, world: World | None, *, test: bool, watch: bool
+) -> tuple[dict[str, Any], dict[str, Tensor], list[Tensor] | None]:
+    """What a row says of the model, each user's numbers, and the gates that it was judged under, if not its own.
+
+    Without `test` nothing of the test items is looked at, and no user's number is kept.
+    """
+
+    def gates(cases: Windows) -> list[Tensor] | None:
+        return CONTROLS[run.training["gates"]](model, cases) if "stored" in run.training else None
+
+    if world:
+        on_validation = ndcg_per_user(model, split.validation, exclude_seen=False)  # items come again in such a world
+        row: dict[str, Any] = {"validation ndcg@10 all": round(float(on_validation.mean()), 5)}
+        under = gates(split.test)
+        return row | in_world(world, model, split.test, under, watch=watch), {}, under
+    found, _ = on_movielens(model, split.validation, gates(split.validation))
+    row = {f"validation {name}": found[name] for name in found if name.startswith("ndcg@10")}
+    if not test:
+        return row | dict.fromkeys(found, "") | blocks_kept(model, split.validation, None), {}, None
+    under = gates(split.test)
+    found, per_user = on_movielens(model, split.test, under)
+    return row | found | blocks_kept(model, split.test, under), per_user, under
 
 
 def _split(run: Run, world: World | None, data: Interactions | None) -> tuple[Split, str]:
@@ -226,12 +253,12 @@ def _split(run: Run, world: World | None, data: Interactions | None) -> tuple[Sp
     return PROTOCOLS[run.protocol](data, **run.data), data.name
 
 
-def _under_other_gates(run: Run, split: Split, stored: Path | None) -> tuple[SkipRec, list[Tensor]]:
-    """The earlier run that this one judges again, and the gates that it is judged under."""
+def _skiprec_of(run: Run, stored: Path | None) -> SkipRec:
+    """The earlier run that this one judges again."""
     model = _earlier(stored, run.training["stored"])
     if not isinstance(model, SkipRec):
         raise ValueError(f"run {run.name!r}: {run.training['stored']!r} has no gates to choose")
-    return model, CONTROLS[run.training["gates"]](model, split.test)
+    return model
 
 
 def _at_its_start(run: Run, split: Split, stored: Path | None) -> NextItemModel:
@@ -275,7 +302,8 @@ def train(model: NextItemModel, split: Split, run: Run, **more: Any) -> History:
     settings = run.training
     given = {key: settings[key] for key in settings.keys() & (_settings_of(fit) - {"epochs"})}
     stages = shared(stages_of(run, split.num_items), model)
-    return fit(model, split, seed=run.seed, stages=stages, **given, **more)
+    exclude_seen = run.protocol in PROTOCOLS  # in a synthetic world items come again
+    return fit(model, split, seed=run.seed, stages=stages, exclude_seen=exclude_seen, **given, **more)
 
 
 def stages_of(run: Run, num_items: int) -> list[Stage]:

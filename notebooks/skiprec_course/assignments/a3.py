@@ -153,7 +153,7 @@ def _whole_backbone(kind: type, bare: Any) -> Any:
 
 
 def _whole_policy(kind: type, bare: Any) -> Any:
-    encoder = {"sizes": {"encoder": "conv"}, "join": nn.Identity()}
+    encoder = {"sizes": {"encoder": "conv", "pool": "mean"}, "join": nn.Identity(), "reach": 1}
     return _made(kind, embedding=bare.embedding, blocks=bare.blocks, output=bare.output, **encoder)
 
 
@@ -185,7 +185,7 @@ def gated_encode(kind: type) -> Callable:
 @onto(PolicyNetwork)
 def masked_mean(kind: Any) -> Callable:
     """What a policy without blocks makes of the hidden states; zeros where it finds nothing to read."""
-    policy = SimpleNamespace(blocks=())
+    policy = SimpleNamespace(blocks=(), pooled=lambda mask: mask)
     return lambda hidden, mask: kind.mean_state(policy, hidden, mask).where(mask.any(dim=1, keepdim=True), 0.0)
 
 
