@@ -8,10 +8,10 @@ import torch
 from helpers import histories_log, randomise, tiny_split
 
 from skiprec_lite import checkpoints
-from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec
+from skiprec_lite.backbones import NFM, MarkovChain, NextItNet, Popularity, SASRec, WindowCounter
 from skiprec_lite.choosing import History
 from skiprec_lite.controls import RandomGates, another_users
-from skiprec_lite.evaluation import gates_of, ndcg_per_user
+from skiprec_lite.evaluation import evaluate, gates_of, ndcg_per_user
 from skiprec_lite.lab import judging, runs
 from skiprec_lite.lab.random_depth import RandomDepth
 from skiprec_lite.lab.runs import Run, check
@@ -20,6 +20,7 @@ from skiprec_lite.skiprec import SkipRec
 
 NETWORK = {"channels": 8, "dilations": [1, 2]}
 SYNTHETIC = {"lags": [0, 2], "length": 12, "users_per_group": 20, "items_per_group": 5}
+MEASURES = ("ndcg@10", "mrr@5", "hr@10", "mrr@10")
 SHORT = {"epochs": 2, "batch_size": 16}
 
 
@@ -64,7 +65,7 @@ SHORT = {"epochs": 2, "batch_size": 16}
         ({"model": "skiprec", "training": {"stored": "a/b", "gates": "guessed"}}, "guessed"),
         ({"model": "skiprec", "training": {"stored": "a/b"}}, "gates"),
         ({"model": "skiprec", "training": {"gates": "sampled"}}, "gates"),
-        ({"model": "skiprec", "protocol": "known depth", "training": {"stored": "a/b", "gates": "sampled"}}, "last_n"),
+        ({"model": "counter", "backbone": {"split": 1}}, "split"),
         ({"model": "gru"}, "gru"),
         ({"model": "markov", "protocol": "random"}, "random"),
     ],
@@ -75,7 +76,7 @@ def test_a_setting_that_nothing_reads_is_refused(wrong: dict[str, Any], named: s
 
 
 def test_settings_that_are_read_are_allowed() -> None:
-    check(Run("a", "markov", data={"n": 5, "length": 20}))
+    check(Run("a", "markov", data={"n": 5, "length": 20}, backbone={"strength": 3.0}))
     check(Run("b", "nfm", backbone={"channels": 8, "hidden_layers": 2, "dropout": 0.1}, training={"epochs": 1}))
     check(Run("c", "skiprec", "known depth", 3, NETWORK, {"keep_bias": 1.0}, {"cost": 0.1, "anneal": True}, SYNTHETIC))
     check(Run("d", "skiprec on sasrec", backbone={"heads": 2, "max_length": 9}, policy={"tau": 1.0, "encoder": "gru"}))
@@ -95,6 +96,7 @@ def test_settings_that_are_read_are_allowed() -> None:
     [
         ("popularity", Popularity),
         ("markov", MarkovChain),
+        ("counter", WindowCounter),
         ("nfm", NFM),
         ("nextitnet", NextItNet),
         ("skiprec", SkipRec),
@@ -114,7 +116,7 @@ def test_a_run_builds_its_model_from_its_own_seed(model: str, kind: type) -> Non
     assert all(type(m) is kind for m in built)
     prints = [judging.fingerprint(m) for m in built]
     assert prints[0] == prints[1]
-    assert (prints[0] == prints[2]) == (model in ("popularity", "markov"))
+    assert (prints[0] == prints[2]) == (model in runs.COUNTING)
 
 
 def test_a_fingerprint_changes_with_a_single_bit_and_with_the_shape() -> None:
@@ -155,6 +157,10 @@ def test_a_fingerprint_changes_with_the_gates_that_a_model_is_judged_under() -> 
     assert judging.fingerprint(net, [one.clone()]) == prints[2]
 
 
+def untimed(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"seconds": 0, "cpu seconds": 0}
+
+
 @pytest.mark.parametrize("model", ["nextitnet", "skiprec"])
 def test_a_run_on_synthetic_users_gives_accuracies_per_group(model: str) -> None:
     more = {"warmup_epochs": 0, "ramp_epochs": 1} if model == "skiprec" else {}
@@ -165,10 +171,10 @@ def test_a_run_on_synthetic_users_gives_accuracies_per_group(model: str) -> None
     assert outcome.row["weights"] == judging.fingerprint(outcome.model)
     assert len(outcome.history.epochs) == outcome.row["epochs"] == 2
     assert 0 <= outcome.row["accuracy, lag 0"] <= 1
-    assert outcome.per_user is None
+    assert outcome.per_user == {}
     assert (outcome.row["pattern, lag 2"] == "") == (model == "nextitnet")
     again = runs.execute(run, version="abc", progress=False)
-    assert {**again.row, "seconds": 0} == {**outcome.row, "seconds": 0}
+    assert untimed(again.row) == untimed(outcome.row)
 
 
 NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -185,7 +191,7 @@ def test_a_run_of_every_other_network_can_be_repeated(network: str) -> None:
     run = Run("a", model, "known depth", 1, backbone, policy, SHORT | more, SYNTHETIC)
     check(run)
     first, again = (runs.execute(run, progress=False, watch=True) for _ in range(2))
-    assert {**again.row, "seconds": 0} == {**first.row, "seconds": 0}
+    assert untimed(again.row) == untimed(first.row)
     assert 0 < first.row["accuracy, lag 2"] < 1
     assert (first.row["pattern, lag 2"] == "") == (model != "skiprec on sasrec")
 
@@ -236,7 +242,7 @@ def test_borrowed_gates_and_how_well_a_count_tells_groups_apart() -> None:
             return gates
 
     randomise(model.backbone, scale=1.0)
-    row = judging.depth_of_groups(known, Fixed(model.backbone, model.policy), cases)
+    row = judging.depth_of_groups(known, Fixed(model.backbone, model.policy), cases, gates)
     assert row["blocks, lag 0"] == pytest.approx(2 / 3, abs=1e-3)
     assert row["blocks, lag 2"] == pytest.approx(5 / 3, abs=1e-3)
     assert row["count auc"] == pytest.approx(8 / 9, abs=1e-3)
@@ -281,9 +287,12 @@ def test_an_earlier_run_is_judged_again_under_other_gates(gates: str, tmp_path: 
     outcome = runs.execute(run, stored=tmp_path, progress=False)
     cases = runs.PROTOCOLS["last_n"](runs.load_movielens(), **DATA).test
     chosen = CONTROLS[gates](model, cases)
-    per_user = torch.stack([ndcg_per_user(model, cases, gates=choice) for choice in chosen]).mean(dim=0)
-    torch.testing.assert_close(outcome.per_user, per_user, rtol=0, atol=1e-12)
-    assert outcome.row["ndcg@10"] == pytest.approx(float(per_user.mean()), abs=1e-5)
+    for ranking, exclude_seen in (("unseen", True), ("all", False)):
+        per_user = torch.stack(
+            [ndcg_per_user(model, cases, gates=choice, exclude_seen=exclude_seen) for choice in chosen]
+        ).mean(dim=0)
+        torch.testing.assert_close(outcome.per_user[f"ndcg@10 {ranking}"], per_user, rtol=0, atol=1e-12)
+        assert outcome.row[f"ndcg@10 {ranking}"] == pytest.approx(float(per_user.mean()), abs=1e-5)
     assert outcome.row["blocks"] == pytest.approx(float(torch.cat(chosen).sum(dim=1).mean()), abs=1e-3)
     assert outcome.row["patterns"] == len(torch.cat(chosen).unique(dim=0))
     assert outcome.row["epochs"] == 0
@@ -295,14 +304,15 @@ def test_gates_chosen_otherwise_rank_otherwise(tmp_path: Path) -> None:
     model = left_by(EARLIER, tmp_path)
     cases = runs.PROTOCOLS["last_n"](runs.load_movielens(), **DATA).test
     own = gates_of(model, cases)
-    assert not torch.equal(ndcg_per_user(model, cases, gates=another_users(own)), ndcg_per_user(model, cases))
+    others = ndcg_per_user(model, cases, gates=another_users(own), exclude_seen=False)
+    assert not torch.equal(others, ndcg_per_user(model, cases, exclude_seen=False))
     outcomes = [
         runs.execute(
             Run("a", "skiprec", training={"stored": "before/earlier", "gates": gates}, data=DATA), stored=tmp_path
         )
         for gates in CONTROLS
     ]
-    assert len({outcome.row["weights"] for outcome in outcomes}) == 6
+    assert len({outcome.row["weights"] for outcome in outcomes}) == len(CONTROLS)
 
 
 @pytest.mark.usefixtures("small_movielens")
@@ -357,11 +367,41 @@ def test_a_search_does_not_look_at_the_test_items(monkeypatch: pytest.MonkeyPatc
     )
     run = Run("a", "markov", data={"length": 20})
     searched, reported = (runs.execute(run, test=test, progress=False) for test in (False, True))
-    assert len(judged) == 1
-    assert searched.row["ndcg@10"] == ""
-    assert searched.per_user is None
-    assert reported.row["ndcg@10"] == pytest.approx(float(reported.per_user.mean()), abs=1e-5)
-    assert searched.row["validation ndcg@10"] == reported.row["validation ndcg@10"] > 0.04
+    on_test = [len(cases) == 943 for cases in judged]  # validation lacks the users who have only twenty films
+    assert on_test == [False, False, False, False, True, True]
+    assert all(searched.row[f"{name} {ranking}"] == "" for name in MEASURES for ranking in judging.RANKINGS)
+    assert searched.per_user == {}
+    names = [f"{name} {ranking}" for ranking in judging.RANKINGS for name in ("ndcg@10", "mrr@5")]
+    assert list(reported.per_user) == names
+    for name, values in reported.per_user.items():
+        assert len(values) == 943
+        assert reported.row[name] == pytest.approx(float(values.mean()), abs=1e-5)
+    assert searched.row["validation ndcg@10 unseen"] == reported.row["validation ndcg@10 unseen"]
+    assert reported.row["validation ndcg@10 unseen"] > 1.2 * reported.row["validation ndcg@10 all"] > 0.05
+
+
+def test_all_metrics_of_both_rankings_are_those_of_evaluate() -> None:
+    row = runs.execute(Run("a", "markov", data={"length": 20}), progress=False).row
+    split = runs.PROTOCOLS["last_n"](runs.load_movielens(), length=20)
+    for ranking, exclude_seen in judging.RANKINGS.items():
+        found = evaluate(MarkovChain(split), split.test, (5, 10), exclude_seen=exclude_seen)
+        assert {name: row[f"{name} {ranking}"] for name in MEASURES} == pytest.approx(
+            {name: found[name] for name in MEASURES}, abs=1e-5
+        )
+
+
+@pytest.mark.usefixtures("small_movielens")
+def test_epochs_are_chosen_without_what_a_user_has_met_but_not_where_items_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    real = runs.fit
+    monkeypatch.setattr(
+        runs, "fit", lambda *given, **more: asked.append(more["exclude_seen"]) or real(*given, **more)
+    )
+    runs.execute(Run("a", "nextitnet", backbone=NETWORK, training=SHORT, data=DATA), progress=False)
+    runs.execute(Run("a", "nextitnet", "known depth", 0, NETWORK, {}, SHORT, SYNTHETIC), progress=False)
+    assert asked == [True, False]
 
 
 def test_half_of_a_training_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> None:

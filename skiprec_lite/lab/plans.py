@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
@@ -13,11 +13,6 @@ CHOSEN_TRAINING: dict = {
     "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10,
 }  # fmt: skip
 STATIC_BLOCKS = (2, 3)  # the mean number that SkipRec keeps, rounded down and up
-
-# Synthetic users whose needed blocks are known: one block of dilation 1 reaches 6 steps back, one of dilation 4, 24.
-KNOWN_BACKBONE: dict = {"channels": 32, "dilations": [1, 2, 4] * 2}
-KNOWN_TRAINING: dict = {"epochs": 24, "batch_size": 64, "learning_rate": 3e-3, "patience": 24}
-KNOWN_GATED: dict = KNOWN_TRAINING | {"cost": 1.0, "warmup_epochs": 8, "ramp_epochs": 4}
 
 
 @dataclass(frozen=True)
@@ -110,31 +105,42 @@ def _counter_settings() -> list[Run]:
     return [Run(f"counter {i}", "counter", backbone=dict(zip(names, values))) for i, values in enumerate(grid)]
 
 
-def _quality() -> list[Run]:
-    """Models of the same data and effort: counting, full depth, static shallow nets, SkipRec; three seeds each."""
-    runs = [Run(name, name) for name in ("popularity", "markov")]
-    runs += [chosen_run(name=f"full depth, seed {seed}", full_depth=True, seed=seed) for seed in range(3)]
-    runs += [
-        chosen_run(name=f"{n} blocks, seed {seed}", full_depth=True, blocks=n, seed=seed)
-        for n in STATIC_BLOCKS
-        for seed in range(3)
+POOLS: dict[str, dict] = {
+    "mean": {"pool": "mean"},  # as published
+    "inner": {"pool": "inner"},
+    "last": {"pool": "last"},
+    "no blocks": {"dilations": []},  # a mean of embeddings: no state feels the zeros before the start
+}
+
+
+def _pooling() -> list[Run]:
+    """What the policy's mean is over, judged on validation only; three seeds each."""
+    return [
+        replace(run, policy=run.policy | policy, name=f"{pool}, seed {run.seed}")
+        for run in (chosen_run(seed=seed) for seed in range(3))
+        for pool, policy in POOLS.items()
     ]
-    runs += [chosen_run(name=f"SkipRec, seed {seed}", seed=seed) for seed in range(3)]
-    runs += [Run(f"{name}, leave one out", name, "leave_one_out") for name in ("popularity", "markov")]
-    runs += [
-        chosen_run(name="full depth, leave one out", full_depth=True, protocol="leave_one_out"),
-        chosen_run(name="SkipRec, leave one out", protocol="leave_one_out"),
-    ]
+
+
+def _models() -> list[Run]:
+    """Models of the same data: what counts, full depth, static shallow nets, SkipRec; five seeds each."""
+    runs = [Run(name, name) for name in ("popularity", "markov", "counter")]
+    runs.append(Run("counter, chosen for unseen", "counter", backbone=COUNTER_FOR_UNSEEN))
+    for seed in range(5):
+        runs.append(chosen_run(name=f"full depth, seed {seed}", full_depth=True, seed=seed))
+        runs += [chosen_run(name=f"{n} blocks, seed {seed}", full_depth=True, blocks=n, seed=seed) for n in range(4)]
+        runs.append(chosen_run(name=f"SkipRec, seed {seed}", seed=seed))
+        runs.append(chosen_run(name=f"SkipRec, mean, seed {seed}", seed=seed, pool="mean"))
     return runs
 
 
-def _synthetic() -> list[Run]:
-    """Users whose needed blocks are known: full depth and SkipRec, three seeds each."""
-    runs = []
+def _leave_one_out() -> list[Run]:
+    """One test film a user: what counts, full depth, SkipRec; three seeds."""
+    there = "leave_one_out"
+    runs = [Run(name, name, there) for name in ("popularity", "markov", "counter")]
     for seed in range(3):
-        here = ("known depth", seed, KNOWN_BACKBONE)
-        runs.append(Run(f"full depth, seed {seed}", "nextitnet", *here, {}, KNOWN_TRAINING))
-        runs.append(Run(f"SkipRec, seed {seed}", "skiprec", *here, {"keep_bias": 2.0}, KNOWN_GATED))
+        runs.append(chosen_run(name=f"full depth, seed {seed}", full_depth=True, protocol=there, seed=seed))
+        runs.append(chosen_run(name=f"SkipRec, seed {seed}", protocol=there, seed=seed))
     return runs
 
 
@@ -142,74 +148,66 @@ def _synthetic() -> list[Run]:
 SHORT_WINDOWS: dict = {"length": 20}
 SHORT_BACKBONE: dict = {"channels": 32, "tied": True, "dropout": 0.5, "embedding_dropout": 0.4}
 SHORT_TRAINING: dict = {"epochs": 20, "patience": 20, "batch_size": 64, "learning_rate": 4e-3, "anneal": True}
-NFM_BACKBONE: dict = {"channels": 32, "dropout": 0.0}
-NFM_TRAINING: dict = SHORT_TRAINING | {"learning_rate": 8e-3}
-
-
-def _depth_search() -> list[Run]:
-    """Settings for windows of 20 and 32 channels, judged on validation only."""
-    network: list[tuple[dict, dict]] = [
-        ({"dropout": 0.5, "embedding_dropout": 0.4}, {}),
-        ({"dropout": 0.5, "embedding_dropout": 0.2}, {}),
-        ({"dropout": 0.2, "embedding_dropout": 0.2}, {}),
-        ({"dropout": 0.2, "embedding_dropout": 0.4}, {}),
-        ({"dropout": 0.2, "embedding_dropout": 0.2}, {"learning_rate": 4e-3}),
-        ({"dropout": 0.5, "embedding_dropout": 0.2}, {"learning_rate": 4e-3}),
-        ({"dropout": 0.5, "embedding_dropout": 0.4}, {"learning_rate": 4e-3}),
-        ({"dropout": 0.5, "embedding_dropout": 0.2}, {"learning_rate": 8e-3}),
-    ]
-    pooled: list[tuple[dict, dict]] = [
-        ({"dropout": 0.0}, {}),
-        ({"dropout": 0.2}, {}),
-        ({"dropout": 0.5}, {}),
-        ({"dropout": 0.2}, {"learning_rate": 4e-3}),
-        ({"dropout": 0.0}, {"learning_rate": 4e-3}),
-        ({"dropout": 0.2}, {"weight_decay": 0.1}),
-        ({"dropout": 0.0}, {"learning_rate": 8e-3}),
-        ({"dropout": 0.0}, {"learning_rate": 16e-3}),
-    ]
-    longer = {"epochs": 25, "patience": 25, "learning_rate": 2e-3}
-    return [
-        _short_run(f"8 blocks {i}", blocks=8, backbone=backbone, training=longer | training)
-        for i, (backbone, training) in enumerate(network)
-    ] + [
-        _nfm_run(f"nfm {i}", 1, backbone=backbone, training=longer | training)
-        for i, (backbone, training) in enumerate(pooled)
-    ]
 
 
 def _short_run(
-    name: str, *, blocks: int, seed: int = 0, backbone: dict | None = None, training: dict | None = None
+    name: str, *, blocks: int, seed: int, backbone: dict | None = None, training: dict | None = None, **data: object
 ) -> Run:
     network = SHORT_BACKBONE | {"dilations": _dilations(blocks)} | (backbone or {})
-    return Run(
-        name, "nextitnet", seed=seed, backbone=network, training=SHORT_TRAINING | (training or {}), data=SHORT_WINDOWS
-    )
+    trained = SHORT_TRAINING | (training or {})
+    return Run(name, "nextitnet", seed=seed, backbone=network, training=trained, data=SHORT_WINDOWS | data)
 
 
-def _nfm_run(
-    name: str, hidden_layers: int, *, seed: int = 0, backbone: dict | None = None, training: dict | None = None
-) -> Run:
-    network = NFM_BACKBONE | {"hidden_layers": hidden_layers} | (backbone or {})
-    return Run(name, "nfm", seed=seed, backbone=network, training=NFM_TRAINING | (training or {}), data=SHORT_WINDOWS)
+def _depths() -> list[Run]:
+    """0 to 64 blocks with ReZero, plain sums at three depths; three seeds each, and 128 blocks once.
+
+    Two blocks once more for five times as long, which is as long as 32 blocks take.
+    """
+    runs = [Run("markov", "markov", data=SHORT_WINDOWS), Run("counter", "counter", data=SHORT_WINDOWS)]
+    longer = {"epochs": 100, "patience": 100}
+    for seed in range(3):
+        depths = (0, 1, 2, 4, 8, 16, 32, 64)
+        runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in depths]
+        plain = {"rezero": False}
+        runs += [_short_run(f"{n} plain, seed {seed}", blocks=n, seed=seed, backbone=plain) for n in (2, 8, 32)]
+        runs.append(_short_run(f"2 rezero for 100 epochs, seed {seed}", blocks=2, seed=seed, training=longer))
+    return [*runs, _short_run("128 rezero, seed 0", blocks=128, seed=0)]
 
 
-def _depth() -> list[Run]:
-    """0 to 64 blocks with ReZero, plain residual sums at three depths; three seeds each, and 128 blocks once."""
+def _depth_by_data() -> list[Run]:
+    """Depth x data: an eighth, a quarter, a half and all of the users to train on; two seeds each.
+
+    The fewer the users, the more epochs: four times for a sixteenth of the steps in each.
+    """
+    return [
+        _short_run(
+            f"{blocks} blocks, {share:g} of the users, seed {seed}", blocks=blocks, seed=seed, share=share,
+            training={"epochs": (epochs := round(20 / share**0.5)), "patience": epochs},
+        )
+        for seed in range(2)
+        for share in (1.0, 0.5, 0.25, 0.125)
+        for blocks in (0, 1, 2, 8)
+    ]  # fmt: skip
+
+
+NFM_TRAINING: dict = SHORT_TRAINING | {"learning_rate": 8e-3}  # chosen in data/results/depth_search.csv
+
+
+def _hidden_layers() -> list[Run]:
+    """NFM with 0 to 4 hidden layers, as it is and built as the nets are: residual, tied, with dropout; three seeds."""
     runs = []
     for seed in range(3):
-        runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in (1, 2, 4, 8, 16, 32, 64)]
-        runs += [
-            _short_run(f"{n} plain, seed {seed}", blocks=n, seed=seed, backbone={"rezero": False}) for n in (2, 8, 32)
-        ]
-    runs.append(_short_run("128 rezero, seed 0", blocks=128))
-    runs += [_short_run(f"0 rezero, seed {seed}", blocks=0, seed=seed) for seed in range(3)]
-    return [Run("markov", "markov", data=SHORT_WINDOWS), *runs]
-
-
-def _nfm() -> list[Run]:
-    """NFM with 0 to 4 hidden layers, on the data and for the epochs of `depth`; three seeds each."""
-    return [_nfm_run(f"{n} hidden, seed {seed}", n, seed=seed) for seed in range(3) for n in range(5)]
+        for n in (0, 1, 2, 4):
+            plain = {"channels": 32, "hidden_layers": n}
+            residual = SHORT_BACKBONE | {"hidden_layers": n}
+            runs += [
+                Run(f"{n} plain, seed {seed}", "nfm", "last_n", seed, plain, {}, NFM_TRAINING, SHORT_WINDOWS),
+                Run(
+                    f"{n} residual, seed {seed}", "residual nfm", "last_n", seed, residual, {}, SHORT_TRAINING,
+                    SHORT_WINDOWS,
+                ),
+            ]  # fmt: skip
+    return runs
 
 
 def _chain() -> list[Run]:
@@ -226,59 +224,57 @@ def _chain() -> list[Run]:
     ]  # fmt: skip
 
 
-def _compose() -> list[Run]:
-    """Running products of swaps and turns, all read in full: 2 to 8 blocks, and 2 of twice the width; three seeds.
-
-    Then 2 blocks for 60 epochs: as many passes through a block as 8 blocks make in 15.
-    """
-    training = {"epochs": 15, "patience": 15, "batch_size": 64, "learning_rate": 3e-3, "anneal": True}
-    sizes = ((2, 32), (4, 32), (8, 32), (2, 64))
-    runs = [
+def _products() -> list[Run]:
+    """Running products of swaps and turns, all read in full: 2, 4 and 8 blocks until they stop; three seeds."""
+    training = {"epochs": 150, "patience": 15, "batch_size": 64, "learning_rate": 3e-3}
+    return [
         Run(
-            f"{n} blocks of {channels}, seed {seed}", "nextitnet", "running products", seed,
-            backbone={"channels": channels, "dilations": _dilations(n)}, training=training,
+            f"{n} blocks, seed {seed}", "nextitnet", "running products", seed,
+            backbone={"channels": 32, "dilations": _dilations(n)}, training=training,
         )
         for seed in range(3)
-        for n, channels in sizes
-    ]  # fmt: skip
-    longer = training | {"epochs": 60, "patience": 60}
-    return runs + [
-        Run(
-            f"2 blocks of 32 for 60 epochs, seed {seed}", "nextitnet", "running products", seed,
-            backbone={"channels": 32, "dilations": _dilations(2)}, training=longer,
-        )
-        for seed in range(3)
+        for n in (2, 4, 8)
     ]  # fmt: skip
 
 
-RANDOM_KEEP_RATE = 0.32  # what SkipRec keeps on average in `quality`: 2.58 of 8 blocks
-TWO_STAGE_POLICY: dict = CHOSEN_POLICY | {"embedding_channels": 64}  # the backbone's width: the embedding is copied
-TWO_STAGE_TRAINING: dict = {
-    "epochs": 30, "learning_rate": 2e-3, "anneal": True, "patience": 30,
-    "cost": 0.5, "warmup_epochs": 0, "ramp_epochs": 6, "settle_epochs": 10,
-}  # fmt: skip
+COSTS = (0.1, 0.2, 0.3, 0.5, 1.0)
+TWO_STAGES: dict = {"warmup_epochs": 0}  # the backbone has been trained: all else as from scratch
 
 
-def _controls() -> list[Run]:
+def _costs() -> list[Run]:
+    """Quality against blocks: SkipRec at five costs, from scratch and on a trained backbone; three seeds each."""
+    runs = []
+    for seed in range(3):
+        for cost in COSTS:
+            alone = chosen_run(name=f"cost {cost}, seed {seed}", seed=seed, cost=cost)
+            gated = alone.training["epochs"] - alone.training["warmup_epochs"]
+            staged = TWO_STAGES | {"epochs": gated, "patience": gated, "pretrained": f"models/full depth, seed {seed}"}
+            copied = {"embedding_channels": alone.backbone["channels"]}  # the backbone's width: the embedding is copied
+            runs += [
+                alone,
+                replace(
+                    alone, name=f"cost {cost}, two stages, seed {seed}", policy=alone.policy | copied,
+                    training=alone.training | staged,
+                ),
+            ]  # fmt: skip
+    return runs
+
+
+RANDOM_KEEP_RATE = 0.32  # what SkipRec keeps on average in `models`
+
+
+def _gates() -> list[Run]:
     """What SkipRec has to beat: its own nets under other gates, random gates in training, and the published leak."""
-    chosen = (
-        "full depth",
-        "sampled",
-        "random, same rate",
-        "most frequent pattern",
-        "another user's",
-        "shuffled history",
-    )
-    runs = [
-        Run(
-            f"{gates}, seed {seed}",
-            "skiprec",
-            seed=seed,
-            training={"stored": f"quality/SkipRec, seed {seed}", "gates": gates},
-        )
-        for gates in chosen
-        for seed in range(3)
-    ]
+    runs = []
+    for pooled in ("SkipRec", "SkipRec, mean"):
+        runs += [
+            Run(
+                f"{pooled}, {gates}, seed {seed}", "skiprec", seed=seed,
+                training={"stored": f"models/{pooled}, seed {seed}", "gates": gates},
+            )
+            for seed in range(5)
+            for gates in ON_MOVIELENS
+        ]  # fmt: skip
     full = chosen_run(full_depth=True)
     for seed in range(3):
         runs += [
@@ -288,46 +284,51 @@ def _controls() -> list[Run]:
             ),
             Run(
                 f"trained with random gates, 20 draws, seed {seed}", "skiprec", seed=seed,
-                training={"stored": f"controls/trained with random gates, seed {seed}", "gates": "sampled"},
+                training={"stored": f"gates/trained with random gates, seed {seed}", "gates": "sampled"},
             ),
+            chosen_run(name=f"reads the whole window, seed {seed}", seed=seed, policy_reads="the whole window"),
         ]  # fmt: skip
-    for seed in range(3):
-        runs.append(chosen_run(name=f"reads the whole window, seed {seed}", seed=seed, policy_reads="the whole window"))
     return runs
 
 
-def _two_stage() -> list[Run]:
-    """SkipRec on a pre-trained backbone of MovieLens-100K: temperature x cost."""
-    backbone = chosen_run().backbone
-    return [
-        Run(
-            f"tau {tau}, cost {cost}, seed {seed}", "skiprec", seed=seed, backbone=backbone,
-            policy=TWO_STAGE_POLICY | {"tau": tau},
-            training=TWO_STAGE_TRAINING | {"cost": cost, "pretrained": f"quality/full depth, seed {seed}"},
-        )
-        for seed in range(1)
-        for cost in (0.5, 0.3, 0.0)
-        for tau in (10.0, 1.0)
-    ]  # fmt: skip
+ON_MOVIELENS = (
+    "full depth", "sampled", "random, same rate", "most frequent pattern", "another user's", "shuffled history",
+    "threshold 0.2",
+)  # fmt: skip
+
+# Synthetic users whose needed blocks are known: one block of dilation 1 reaches 6 steps back, one of dilation 4, 24.
+KNOWN_BACKBONE: dict = {"channels": 32, "dilations": [1, 2, 4] * 2}
+KNOWN_TRAINING: dict = {"epochs": 24, "batch_size": 64, "learning_rate": 3e-3, "patience": 24}
+KNOWN_GATED: dict = KNOWN_TRAINING | {"cost": 1.0, "warmup_epochs": 8, "ramp_epochs": 4}
 
 
-def _tau() -> list[Run]:
+def _worlds() -> list[Run]:
+    """Users whose needed blocks are known: full depth, and SkipRec by what its policy pools; three seeds each."""
+    runs = []
+    for seed in range(3):
+        here = ("known depth", seed, KNOWN_BACKBONE)
+        runs.append(Run(f"full depth, seed {seed}", "nextitnet", *here, {}, KNOWN_TRAINING))
+        for pool, policy in POOLS.items():
+            runs.append(Run(f"{pool}, seed {seed}", "skiprec", *here, {"keep_bias": 2.0} | policy, KNOWN_GATED))
+    return runs
+
+
+def _temperature() -> list[Run]:
     """Temperature x cost on synthetic users with a solved backbone, and gates that start all but shut or open."""
 
     def run(name: str, tau: float, cost: float, keep_bias: float, epochs: int, seed: int) -> Run:
         training = KNOWN_GATED | {
             "epochs": epochs, "patience": epochs, "cost": cost, "warmup_epochs": 0,
-            "pretrained": f"synthetic/full depth, seed {seed}",
+            "pretrained": f"worlds/full depth, seed {seed}",
         }  # fmt: skip
-        policy = {"keep_bias": keep_bias, "tau": tau}
+        policy = {"keep_bias": keep_bias, "tau": tau} | CHOSEN_POOL
         return Run(f"{name}, seed {seed}", "skiprec", "known depth", seed, KNOWN_BACKBONE, policy, training)
 
     runs = []
-    for seed in range(2):
+    for seed in range(3):
         for tau in (0.1, 1.0, 10.0, 50.0):
             runs += [run(f"tau {tau}, cost {cost}", tau, cost, 2.0, 10, seed) for cost in (0.0, 0.3, 1.0)]
-            if seed == 0:
-                runs += [run(f"tau {tau}, starts at {bias}", tau, 0.3, bias, 8, seed) for bias in (8.0, -8.0)]
+            runs += [run(f"tau {tau}, starts at {bias}", tau, 0.3, bias, 8, seed) for bias in (8.0, -8.0)]
     return runs
 
 
@@ -346,10 +347,11 @@ REMEDIES: dict[str, dict] = {
     "exact difference": {"gate_loss": "exact difference"},
     "difference": {"gate_loss": "difference"},
     "explore, then hold": {"hold_epochs": 32},
+    "ReinMax": {"gate_loss": "ReinMax"},
 }
 
 
-def _remedies() -> list[Run]:
+def _teachers() -> list[Run]:
     """Blocks of dilation 1, so that a lag needs ceil(lag / 6) of them: ways to teach the gates to keep just these."""
     runs = []
     for seed in range(3):
@@ -359,7 +361,7 @@ def _remedies() -> list[Run]:
         runs.append(Run(full, *deep))
         for name, settings in REMEDIES.items():
             users = CHAIN_USERS | {"curriculum_epochs": 0}
-            training = CHAIN_GATES | {"pretrained": f"remedies/{full}"} | settings
+            training = CHAIN_GATES | {"pretrained": f"teachers/{full}"} | settings
             gated = ("skiprec", "known depth", seed, CHAIN_BACKBONE, {"keep_bias": 4.0}, training, users)
             runs.append(Run(f"{name}, seed {seed}", *gated))
     return runs
