@@ -21,8 +21,8 @@ class Run:
 
     Attributes:
         name: unique in its table.
-        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (stochastic depth), "random depth",
-            "skiprec" or "skiprec on sasrec".
+        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (after stochastic depth),
+            "random depth", "skiprec" or "skiprec on sasrec".
         protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
         seed: of weights and training.
         data: settings of the protocol, such as length.
