@@ -380,6 +380,7 @@ POLICY = {
         ("channels", "at least 1", "0"),
     ),
     "policy: another encoder": (lambda: PolicyNetwork(10, 2, encoder="lstm"), V, ("'conv' or 'gru'", "'lstm'")),
+    "policy: another pool": (lambda: PolicyNetwork(10, 2, pool="max"), V, ("'mean', 'inner' or 'last'", "'max'")),
     "policy: dilation 0": (lambda: PolicyNetwork(10, 2, dilations=(0,)), V, ("dilations", "at least 1", "0")),
     "policy: dilations that run out": (lambda: PolicyNetwork(10, 2, dilations=iter((1,))), T, ("dilations", "(1, 4)")),
     **numbers_of(named("policy", PolicyNetwork, 10, 2), "keep_bias", NAN, INF, wanted="finite"),

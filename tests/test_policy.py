@@ -176,3 +176,70 @@ def test_settings_without_a_meaning_are_refused() -> None:
         PolicyNetwork(0, 3)
     with pytest.raises(ValueError, match="encoder"):
         PolicyNetwork(NUM_ITEMS, 3, encoder="transformer")
+
+
+# --- what the mean is over ---
+
+LONG = (60, 31, 30, 12, 1)  # the policy reads 31 items: two rows have states whose reach is real
+
+
+@pytest.mark.parametrize("pool", ["inner", "last"])
+def test_what_lies_before_the_last_items_changes_no_choice_bit_by_bit(pool: str) -> None:
+    """With "last" the policy is the last 31 items; "inner" takes a mean of such looks, the first of them later."""
+    policy, items = random_policy(pool=pool).float(), items_of((60,) * 4, 60)
+    changed = items.clone()
+    changed[:, : 60 - 31] = items_of((29,) * 4, 29)
+    same = torch.equal(policy(items).softmax(dim=-1), policy(changed).softmax(dim=-1))
+    assert same == (pool == "last")
+    changed[:, 60 - 31] = items[:, 60 - 31] % NUM_ITEMS + 1
+    assert not torch.equal(policy(items), policy(changed))  # the oldest of the 31 is read
+
+
+@pytest.mark.parametrize("pool", ["mean", "inner", "last"])
+def test_of_the_real_positions_those_count_that_the_name_says(pool: str) -> None:
+    policy, items = random_policy(pool=pool), items_of(LONG, 60)
+    for row, length in enumerate(LONG):
+        first = {"mean": 0, "inner": min(length - 1, 30), "last": length - 1}[pool]
+        expected = torch.zeros(60, dtype=torch.bool)
+        expected[60 - length + first :] = True
+        assert torch.equal(policy.pooled(items > 0)[row], expected)
+    blanked = items.clone()
+    blanked[:, 40:] = 0  # what a cut leaves: the last real position stands at 39
+    counted = policy.pooled(blanked > 0)[0]
+    assert torch.equal(counted, policy.pooled(items[:1, :40] > 0)[0].new_tensor([*counted[:40], *[False] * 20]))
+    assert counted[39]
+
+
+@pytest.mark.parametrize("pool", ["inner", "last"])
+def test_one_position_s_logits_do_not_depend_on_where_in_the_row_it_stands(pool: str) -> None:
+    """No state that counts feels the zeros before the start: each is that of its 31 items, wherever they stand."""
+    policy, items = random_policy(pool=pool), items_of((60,), 60)
+    counted = policy.pooled(items > 0)[0].nonzero()[:, 0].tolist()
+    states = [policy(items[:, t - 30 : t + 1]) for t in counted]  # alone in a row of their own
+    torch.testing.assert_close(policy(items), torch.stack(states).mean(dim=0), rtol=0, atol=1e-11)
+
+
+def test_the_published_mean_feels_the_zeros_before_the_start() -> None:
+    policy, items = random_policy(pool="mean"), items_of((60,), 60)
+    states = [
+        policy(
+            items[:, max(0, t - 30) : t + 1],
+        )
+        for t in range(60)
+    ]
+    assert (policy(items) - torch.stack(states).mean(dim=0)).abs().max() > 1e-3
+
+
+def test_where_no_reach_is_real_the_last_state_counts() -> None:
+    inner, items = random_policy(pool="inner"), items_of((12, 30), 30)
+    last = random_policy(pool="last")
+    last.load_state_dict(inner.state_dict())
+    assert torch.equal(inner(items), last(items))
+
+
+def test_a_mean_of_embeddings_feels_no_start_and_no_order() -> None:
+    """A policy without blocks: each position gives the same wherever it stands."""
+    policy, items = random_policy(dilations=()), items_of((9, 9), 9)
+    torch.testing.assert_close(policy(items.flip(1)), policy(items), rtol=0, atol=1e-11)
+    states = torch.stack([policy(items[:, t : t + 1]) for t in range(9)])
+    torch.testing.assert_close(policy(items), states.mean(dim=0), rtol=0, atol=1e-11)

@@ -14,6 +14,7 @@ from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.windows import Windows
 
 FEW, DRAWS, BLOCKS = 6, 5, 3
+UNDER_OTHER_GATES = ("accuracy, sampled", "accuracy, above .2", "blocks, above .2")
 
 
 def world() -> KnownDepth:
@@ -50,8 +51,8 @@ def test_one_row_for_each_group_with_numbers_for_each_block(monkeypatch: pytest.
     known = world()
     rows = watched(monkeypatch, model_of(known), known, known.split().validation)
     assert [row["lag"] for row in rows] == [3, 0, 1]
-    names = ["lag", "accuracy", "blocks", "keep", "slope", "difference", "signal", "noise"]
-    assert all(list(row) == names for row in rows)
+    names = ["lag", "accuracy", "blocks", "keep", "probability", "slope", "difference", "signal", "noise"]
+    assert all(list(row) == [*names, *UNDER_OTHER_GATES] for row in rows)
     assert len({row["keep"] for row in rows}) == len({row["slope"] for row in rows}) == 3
     for row in rows:
         assert row["blocks"] == pytest.approx(sum(numbers(row["keep"])), abs=2e-3)
@@ -145,3 +146,27 @@ def test_watching_changes_nothing_and_is_without_dropout(monkeypatch: pytest.Mon
         assert not any(part.training for part in model.modules())
         assert type(model) is SkipRec
     assert found[0] == found[1]
+
+
+def test_sampled_gates_and_a_lower_threshold_are_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = world()
+    model, cases = model_of(known), known.split().validation
+    rows = watched(monkeypatch, model, known, cases)
+    few = cases.rows(slice(0, FEW * 3))
+    keep = model.gate_logits(few.items, few.cut).detach().softmax(dim=-1)[..., 0]
+    lower = (keep > 0.2).float()
+    assert not torch.equal(lower, (keep > 0.5).float())
+    best = model.backbone(few.items, lower)[..., 1:].argmax(dim=-1) + 1
+    for group, row in enumerate(rows):
+        here = torch.arange(FEW * 3) % 3 == group
+        correct = (best[here] == few.targets[here])[few.targets[here] > 0].double().mean()
+        assert row["accuracy, above .2"] == pytest.approx(float(correct), abs=1e-4)
+        assert row["blocks, above .2"] == pytest.approx(float(lower[here].sum(dim=1).mean()), abs=1e-3)
+        assert numbers(row["probability"]) == pytest.approx(keep[here].mean(dim=0).tolist(), abs=1e-3)
+        assert 0 < row["accuracy, sampled"] < 1
+    sure = SkipRec(model.backbone, model.policy)
+    with torch.no_grad():  # gates that are all but sure to be kept: a sample is full depth
+        sure.policy.output.weight.zero_()
+        sure.policy.output.bias.copy_(torch.tensor([40.0, -40.0]).repeat(BLOCKS))
+    for row in watched(monkeypatch, sure.eval(), known, cases):
+        assert row["accuracy, sampled"] == row["accuracy"] == row["accuracy, above .2"]

@@ -75,10 +75,11 @@ def on_movielens(
 
     Several rows of gates a user give means over them; without any the model's own are taken.
     """
+    choices: Sequence[Tensor | None] = gates or [None]
     row: dict[str, float] = {}
     per_user: dict[str, Float[Tensor, " user"]] = {}
     for ranking, exclude_seen in RANKINGS.items():
-        ranks = [rank_cases(model, cases, gates=choice, exclude_seen=exclude_seen) for choice in gates or [None]]
+        ranks = [rank_cases(model, cases, gates=choice, exclude_seen=exclude_seen) for choice in choices]
         found = summarise(torch.cat(ranks), (5, 10))
         row |= {f"{name} {ranking}": round(found[name], 5) for name in ("ndcg@10", "mrr@5", "hr@10", "mrr@10")}
         for name, metric in PER_USER.items():

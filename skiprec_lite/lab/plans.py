@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 # Chosen on validation: data/results/search.csv holds every trial, data/results/README.md says how they were read.
 CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
-CHOSEN_POLICY: dict = {"keep_bias": 1.0}
+CHOSEN_POOL: dict = {"pool": "mean"}
+CHOSEN_POLICY: dict = {"keep_bias": 1.0} | CHOSEN_POOL
 CHOSEN_TRAINING: dict = {
     "epochs": 46, "learning_rate": 2e-3, "anneal": True, "patience": 46,
     "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10,
 }  # fmt: skip
+COUNTER_FOR_UNSEEN: dict = {}
 STATIC_BLOCKS = (2, 3)  # the mean number that SkipRec keeps, rounded down and up
 
 
@@ -57,15 +59,16 @@ def chosen_run(
     protocol: str = "last_n",
     seed: int = 0,
     tau: float | None = None,
+    pool: str | None = None,
     **training: object,
 ) -> Run:
     """Describe a run with the settings chosen on validation, but for what is given.
 
     Raises:
-        ValueError: if there is not at least one block.
+        ValueError: if a SkipRec has not at least one block.
     """
-    if blocks < 1:
-        raise ValueError(f"blocks must be at least 1, got {blocks}")
+    if blocks < (0 if full_depth else 1):
+        raise ValueError(f"blocks must be at least {0 if full_depth else 1}, got {blocks}")
     backbone = CHOSEN_BACKBONE | {"channels": channels, "dilations": _dilations(blocks)}
     settings = CHOSEN_TRAINING | training
     if full_depth:  # a cut scores about half of the positions: half as many epochs after the warm-up are as much effort
@@ -74,7 +77,7 @@ def chosen_run(
         of_all = {"learning_rate", "anneal", "patience", "softmax", "negatives", "batch_size"}
         kept = {key: settings[key] for key in settings.keys() & of_all}
         return Run(name, "nextitnet", protocol, seed, backbone, {}, kept | {"epochs": epochs})
-    policy = CHOSEN_POLICY | ({} if tau is None else {"tau": tau})
+    policy = CHOSEN_POLICY | {key: value for key, value in (("tau", tau), ("pool", pool)) if value is not None}
     return Run(name, "skiprec", protocol, seed, backbone, policy, settings)
 
 
@@ -198,15 +201,11 @@ def _hidden_layers() -> list[Run]:
     runs = []
     for seed in range(3):
         for n in (0, 1, 2, 4):
-            plain = {"channels": 32, "hidden_layers": n}
-            residual = SHORT_BACKBONE | {"hidden_layers": n}
-            runs += [
-                Run(f"{n} plain, seed {seed}", "nfm", "last_n", seed, plain, {}, NFM_TRAINING, SHORT_WINDOWS),
-                Run(
-                    f"{n} residual, seed {seed}", "residual nfm", "last_n", seed, residual, {}, SHORT_TRAINING,
-                    SHORT_WINDOWS,
-                ),
-            ]  # fmt: skip
+            plain, residual = {"channels": 32, "hidden_layers": n}, SHORT_BACKBONE | {"hidden_layers": n}
+            here = {"seed": seed, "data": SHORT_WINDOWS}
+            runs.append(Run(f"{n} plain, seed {seed}", "nfm", backbone=plain, training=NFM_TRAINING, **here))
+            name = f"{n} residual, seed {seed}"
+            runs.append(Run(name, "residual nfm", backbone=residual, training=SHORT_TRAINING, **here))
     return runs
 
 
@@ -227,18 +226,15 @@ def _chain() -> list[Run]:
 def _products() -> list[Run]:
     """Running products of swaps and turns, all read in full: 2, 4 and 8 blocks until they stop; three seeds."""
     training = {"epochs": 150, "patience": 15, "batch_size": 64, "learning_rate": 3e-3}
-    return [
-        Run(
-            f"{n} blocks, seed {seed}", "nextitnet", "running products", seed,
-            backbone={"channels": 32, "dilations": _dilations(n)}, training=training,
-        )
-        for seed in range(3)
-        for n in (2, 4, 8)
-    ]  # fmt: skip
+    runs = []
+    for seed in range(3):
+        for n in (2, 4, 8):
+            network = {"channels": 32, "dilations": _dilations(n)}
+            runs.append(Run(f"{n} blocks, seed {seed}", "nextitnet", "running products", seed, network, {}, training))
+    return runs
 
 
 COSTS = (0.1, 0.2, 0.3, 0.5, 1.0)
-TWO_STAGES: dict = {"warmup_epochs": 0}  # the backbone has been trained: all else as from scratch
 
 
 def _costs() -> list[Run]:
@@ -248,53 +244,43 @@ def _costs() -> list[Run]:
         for cost in COSTS:
             alone = chosen_run(name=f"cost {cost}, seed {seed}", seed=seed, cost=cost)
             gated = alone.training["epochs"] - alone.training["warmup_epochs"]
-            staged = TWO_STAGES | {"epochs": gated, "patience": gated, "pretrained": f"models/full depth, seed {seed}"}
-            copied = {"embedding_channels": alone.backbone["channels"]}  # the backbone's width: the embedding is copied
-            runs += [
-                alone,
-                replace(
-                    alone, name=f"cost {cost}, two stages, seed {seed}", policy=alone.policy | copied,
-                    training=alone.training | staged,
-                ),
-            ]  # fmt: skip
+            staged = {"warmup_epochs": 0, "epochs": gated, "pretrained": f"models/full depth, seed {seed}"}
+            policy = alone.policy | {"embedding_channels": alone.backbone["channels"]}  # so that it can be copied
+            name = f"cost {cost}, two stages, seed {seed}"
+            runs += [alone, replace(alone, name=name, policy=policy, training=alone.training | staged)]
     return runs
 
 
 RANDOM_KEEP_RATE = 0.32  # what SkipRec keeps on average in `models`
 
 
-def _gates() -> list[Run]:
-    """What SkipRec has to beat: its own nets under other gates, random gates in training, and the published leak."""
-    runs = []
-    for pooled in ("SkipRec", "SkipRec, mean"):
-        runs += [
-            Run(
-                f"{pooled}, {gates}, seed {seed}", "skiprec", seed=seed,
-                training={"stored": f"models/{pooled}, seed {seed}", "gates": gates},
-            )
-            for seed in range(5)
-            for gates in ON_MOVIELENS
-        ]  # fmt: skip
-    full = chosen_run(full_depth=True)
-    for seed in range(3):
-        runs += [
-            Run(
-                f"trained with random gates, seed {seed}", "random gates", seed=seed, backbone=full.backbone,
-                policy={"keep_rate": RANDOM_KEEP_RATE}, training=full.training,
-            ),
-            Run(
-                f"trained with random gates, 20 draws, seed {seed}", "skiprec", seed=seed,
-                training={"stored": f"gates/trained with random gates, seed {seed}", "gates": "sampled"},
-            ),
-            chosen_run(name=f"reads the whole window, seed {seed}", seed=seed, policy_reads="the whole window"),
-        ]  # fmt: skip
-    return runs
-
-
 ON_MOVIELENS = (
     "full depth", "sampled", "random, same rate", "most frequent pattern", "another user's", "shuffled history",
     "threshold 0.2",
 )  # fmt: skip
+
+
+def _again(name: str, stored: str, gates: str, seed: int) -> Run:
+    """An earlier run, judged again under other gates."""
+    return Run(f"{name}, seed {seed}", "skiprec", seed=seed, training={"stored": stored, "gates": gates})
+
+
+def _gates() -> list[Run]:
+    """What SkipRec has to beat: its own nets under other gates, random gates in training, and the published leak."""
+    runs = [
+        _again(f"{pooled}, {gates}", f"models/{pooled}, seed {seed}", gates, seed)
+        for seed in range(5)
+        for pooled in ("SkipRec", "SkipRec, mean")
+        for gates in ON_MOVIELENS
+    ]
+    full, rate = chosen_run(full_depth=True), {"keep_rate": RANDOM_KEEP_RATE}
+    for seed in range(3):
+        name = f"trained with random gates, seed {seed}"
+        runs.append(Run(name, "random gates", "last_n", seed, full.backbone, rate, full.training))
+        runs.append(_again("trained with random gates, 20 draws", f"gates/{name}", "sampled", seed))
+        runs.append(chosen_run(name=f"reads the whole window, seed {seed}", seed=seed, policy_reads="the whole window"))
+    return runs
+
 
 # Synthetic users whose needed blocks are known: one block of dilation 1 reaches 6 steps back, one of dilation 4, 24.
 KNOWN_BACKBONE: dict = {"channels": 32, "dilations": [1, 2, 4] * 2}
@@ -390,19 +376,13 @@ def _beyond() -> list[Run]:
     by_reward = KNOWN_GATED | {"gate_loss": "policy gradient, first place"}
     on_attention = KNOWN_GATED | {"epochs": 12, "patience": 12, "warmup_epochs": 0, "learning_rate": 1e-3}
     open_gates = {"keep_bias": 2.0}
+    gru = open_gates | {"encoder": "gru"}
     runs = []
     for seed in range(2):
         here = ("known depth", seed)
         started = on_attention | {"pretrained": f"beyond/SASRec, full depth, seed {seed}"}
         runs += [
-            Run(
-                f"GRU policy, seed {seed}",
-                "skiprec",
-                *here,
-                KNOWN_BACKBONE,
-                open_gates | {"encoder": "gru"},
-                KNOWN_GATED,
-            ),
+            Run(f"GRU policy, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, gru, KNOWN_GATED),
             Run(f"policy gradient, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, open_gates, by_reward),
             Run(f"SASRec, full depth, seed {seed}", "sasrec", *here, attention, {}, slow, {"curriculum_epochs": 10}),
             Run(f"SkipRec on SASRec, seed {seed}", "skiprec on sasrec", *here, attention, open_gates, started),

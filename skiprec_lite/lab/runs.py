@@ -5,10 +5,11 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -92,7 +93,7 @@ def _check_choice(run: Run, what: str, chosen: object, choices: Collection[str])
 
 def _settings_that_are_read(run: Run) -> dict[str, set[str]]:
     """Which settings of a run's dictionaries are arguments of what they are for."""
-    data = _settings_of((PROTOCOLS | WORLDS)[run.protocol])
+    data = _settings_of((PROTOCOLS | WORLDS)[run.protocol]) | ({"share"} if run.protocol in PROTOCOLS else set())
     if "stored" in run.training:
         return {"data": data, "backbone": set(), "policy": set(), "training": {"stored", "gates"}}
     if run.model in COUNTING:
@@ -227,7 +228,9 @@ def _judged(
     """
 
     def gates(cases: Windows) -> list[Tensor] | None:
-        return CONTROLS[run.training["gates"]](model, cases) if "stored" in run.training else None
+        if "stored" in run.training and isinstance(model, SkipRec):
+            return CONTROLS[run.training["gates"]](model, cases)
+        return None
 
     if world:
         on_validation = ndcg_per_user(model, split.validation, exclude_seen=False)  # items come again in such a world
@@ -250,7 +253,19 @@ def _split(run: Run, world: World | None, data: Interactions | None) -> tuple[Sp
     if world:
         return world.split(), "synthetic"
     data = data or load_movielens()
-    return PROTOCOLS[run.protocol](data, **run.data), data.name
+    settings = dict(run.data)
+    share = settings.pop("share", 1.0)
+    split = PROTOCOLS[run.protocol](data, **settings)
+    return split if share == 1.0 else fewer_users(split, share, run.seed), data.name
+
+
+def fewer_users(split: Split, share: float, seed: int) -> Split:
+    """Leave a random share of the users to train on; validation and test stay whole."""
+    with_windows = [sequence for sequence in split.sequences if len(sequence) > 1]  # one item makes none
+    users = split.train.users.unique()  # in the same order
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(users))[: round(share * len(users))])
+    rows = torch.isin(split.train.users, users[chosen]).nonzero()[:, 0]
+    return replace(split, train=split.train.rows(rows), sequences=tuple(with_windows[i] for i in chosen))
 
 
 def _skiprec_of(run: Run, stored: Path | None) -> SkipRec:

@@ -26,6 +26,17 @@ def _sampled(model: SkipRec, cases: Windows) -> list[Tensor]:
         return [gates_of(model, cases, sample=True) for _ in range(DRAWS)]
 
 
+def _kept_above(threshold: float) -> Callable[[SkipRec, Windows], list[Tensor]]:
+    """Keep what the policy keeps with more than this probability; one half gives the greedy gates."""
+
+    @torch.no_grad()
+    def gates(model: SkipRec, cases: Windows) -> list[Tensor]:
+        keep = model.gate_logits(cases.items, cases.cut).softmax(dim=-1)[..., 0]
+        return [(keep > threshold).to(keep.dtype)]
+
+    return gates
+
+
 # How a trained SkipRec's gates are chosen instead; more than one row of gates per user where chance has a part.
 CONTROLS: dict[str, Callable[[SkipRec, Windows], list[Tensor]]] = {
     "full depth": lambda model, cases: [torch.ones_like(gates_of(model, cases))],
@@ -33,5 +44,6 @@ CONTROLS: dict[str, Callable[[SkipRec, Windows], list[Tensor]]] = {
     "random, same rate": _at_the_same_rate,
     "most frequent pattern": lambda model, cases: [most_frequent_pattern(gates_of(model, cases))],
     "another user's": lambda model, cases: [another_users(gates_of(model, cases))],
+    "threshold 0.2": _kept_above(0.2),
     "shuffled history": lambda model, cases: [gates_of(model, shuffled_histories(cases))],
 }

@@ -16,6 +16,7 @@ from skiprec_lite.windows import Windows
 
 USERS = 50  # of each group that are looked at, epoch by epoch
 DRAWS = 4
+LOWER = 0.2  # a threshold below the greedy one: who is undecided keeps
 
 
 def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict[str, Any]]:
@@ -27,16 +28,21 @@ def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict
         cases: users of all groups in turn; the first of them are looked at.
 
     Returns:
-        For each group lag, accuracy, blocks, keep (share of users that keep a block), slope (mean -dL/dgate at the
-        greedy gates, above 0 = straight-through would keep the block), difference (mean L(skipped) - L(kept), above
-        0 = the block helps), each of the last three as one string of a number per block; signal and noise of the
-        straight-through gradient that reaches the logits.
+        For each group lag, accuracy, blocks, keep (share of users that keep a block), probability (mean probability to
+        keep it), slope (mean -dL/dgate at the greedy gates, above 0 = straight-through would keep the block),
+        difference (mean L(skipped) - L(kept), above 0 = the block helps), each of the last four as one string of a
+        number per block; signal and noise of the straight-through gradient that reaches the logits; accuracy under
+        sampled gates, accuracy and blocks where a probability above .2 is enough to keep.
     """
     few = cases.rows(slice(0, USERS * len(known.lags)))
-    gates = model.gates(few.items, few.cut, sample=False).detach()
-    correct = mean_per_user(hit_rate(rank_cases(model, few, gates=gates, exclude_seen=False), 1), few)
+    logits = model.gate_logits(few.items, few.cut).detach()
+    probability = logits.softmax(dim=-1)[..., 0]
+    gates, lower = model.decide(logits, sample=False), (probability > LOWER).to(logits.dtype)
+    correct, of_lower = _correct(model, few, gates), _correct(model, few, lower)
     slopes, worth = -gate_slopes(model.backbone, few, gates), -gate_differences(model.backbone, few, gates)
     draws = torch.stack([logit_gradient(model, few) for _ in range(DRAWS)])  # (draw, row, block)
+    sampled = [_correct(model, few, model.decide(logits, sample=True)) for _ in range(DRAWS)]
+    of_sampled = torch.stack(sampled).mean(dim=0)
     rows = []
     for group, lag in enumerate(known.lags):
         here = known.group_of(few) == group
@@ -45,12 +51,21 @@ def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict
             "accuracy": round(float(correct[here].mean()), 4),
             "blocks": round(float(gates[here].sum(dim=1).mean()), 3),
             "keep": _joined(gates[here].mean(dim=0)),
+            "probability": _joined(probability[here].mean(dim=0)),
             "slope": _joined(slopes[here].mean(dim=0)),
             "difference": _joined(worth[here].mean(dim=0)),
             "signal": f"{float(draws[:, here].mean(dim=0).mean(dim=0).abs().mean()):.3g}",
             "noise": f"{float(draws[:, here].std(dim=0).mean()):.3g}",
+            "accuracy, sampled": round(float(of_sampled[here].mean()), 4),
+            "accuracy, above .2": round(float(of_lower[here].mean()), 4),
+            "blocks, above .2": round(float(lower[here].sum(dim=1).mean()), 3),
         })  # fmt: skip
     return rows
+
+
+def _correct(model: SkipRec, cases: Windows, gates: Float[Tensor, "row block"]) -> Float[Tensor, " row"]:
+    """Share of each user's next items that are ranked first."""
+    return mean_per_user(hit_rate(rank_cases(model, cases, gates=gates, exclude_seen=False), 1), cases)
 
 
 def logit_gradient(model: SkipRec, cases: Windows) -> Float[Tensor, "row block"]:
