@@ -1,6 +1,7 @@
 """From a log of interactions to training windows, validation and test cases, without leaks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import torch
 
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.inputs import check_whole
-from skiprec_lite.promises import Size, validated
+from skiprec_lite.promises import Seed, Share, Size, validated
 from skiprec_lite.windows import Split, Windows, pad_left
 
 Histories = Sequence[np.ndarray]
@@ -125,3 +126,13 @@ def last_positions(
         seen = [np.concatenate(both) for both in zip(earlier, seen)]
     cut = torch.full((len(items),), width - n)
     return Windows(items, targets, cut, torch.tensor(users), tuple(seen))
+
+
+@validated
+def fewer_users(split: Split, share: Share, *, seed: Seed = 0) -> Split:
+    """Leave a random share of the users to train on; validation and test stay whole."""
+    with_windows = [sequence for sequence in split.sequences if len(sequence) > 1]  # one item makes none
+    users = split.train.users.unique()  # in the same order
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(users))[: round(share * len(users))])
+    rows = torch.isin(split.train.users, users[chosen]).nonzero()[:, 0]
+    return replace(split, train=split.train.rows(rows), sequences=tuple(with_windows[i] for i in chosen))

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.estimators import exact_gradient, straight_through
-from skiprec_lite.gate_losses import straight_through_loss
-from skiprec_lite.lab.reinmax import reinmax_gates, reinmax_loss
+from skiprec_lite.gate_losses import reinmax_gates, reinmax_loss, straight_through_loss
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.training import fit, skiprec_stages

@@ -8,9 +8,8 @@ import torch
 from helpers import generator, random_items, randomise, tiny_split, zeros_before
 from torch import Tensor
 
-from skiprec_lite.backbones import NFM, NextItNet, Popularity
+from skiprec_lite.backbones import NFM, NextItNet, Popularity, ResidualNFM
 from skiprec_lite.evaluation import evaluate
-from skiprec_lite.lab.residual_nfm import ResidualNFM
 from skiprec_lite.training import fit
 
 NUM_ITEMS = 20

@@ -9,6 +9,7 @@ from helpers import histories_log, interactions
 
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.splits import (
+    fewer_users,
     last_n,
     last_positions,
     leave_one_out,
@@ -382,3 +383,34 @@ def test_a_split_of_histories_of_three_has_nothing_to_train_on_but_its_popularit
     assert split.train.users.dtype == torch.int64
     assert len(split.validation) == len(split.test) == 2
     assert sum(map(len, split.sequences)) == 2
+
+
+# --- fewer users to train on ---
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.25])
+def test_fewer_users_train_and_the_same_ones_are_tested(share: float) -> None:
+    lengths = [7 + i % 9 for i in range(40)] + [
+        5,
+        4,
+        2,
+    ]  # the last but two train on one item: no window, nobody to draw
+    split = last_n(histories_log([[1 + (i + t) % 30 for t in range(n)] for i, n in enumerate(lengths)], 30), 2, 4)
+    fewer = fewer_users(split, share, seed=3)
+    assert_same(fewer.validation, split.validation)
+    assert_same(fewer.test, split.test)
+    users = fewer.train.users.unique()
+    trained = split.train.users.unique()
+    assert len(users) == len(fewer.sequences) == round(share * len(trained))
+    rows = [row for row in rows_of(split.train) if row[0] in users]
+    assert rows_of(fewer.train) == rows
+    for user, sequence in zip(users, fewer.sequences):  # what they hold is what the windows are cut from
+        of_user = fewer.train.users == user
+        held = {*fewer.train.items[of_user].flatten().tolist(), *fewer.train.targets[of_user].flatten().tolist()} - {0}
+        assert held == set(sequence.tolist())
+
+
+def test_which_users_are_left_is_a_matter_of_the_seed() -> None:
+    split = last_n(histories_log([[1 + (i + t) % 30 for t in range(12)] for i in range(40)], 30), 2, 4)
+    first, again, other = (fewer_users(split, 0.5, seed=seed).train.users.unique().tolist() for seed in (0, 0, 1))
+    assert first == again != other

@@ -23,8 +23,8 @@ class Run:
 
     Attributes:
         name: unique in its table.
-        model: "popularity", "markov", "nextitnet", "nfm", "sasrec", "random gates" (after stochastic depth),
-            "random depth", "skiprec" or "skiprec on sasrec".
+        model: "popularity", "markov", "counter", "nextitnet", "nfm", "residual nfm", "sasrec", "random gates" (after
+            stochastic depth), "random depth", "skiprec" or "skiprec on sasrec".
         protocol: "last_n" or "leave_one_out" (MovieLens-100K), "known depth" or "running products" (synthetic users).
         seed: of weights and training.
         data: settings of the protocol, such as length.
@@ -82,23 +82,25 @@ def chosen_run(
 
 
 def _settings() -> list[Run]:
-    """At most 24 trials, judged on validation only: the backbone at full depth first."""
+    """At most 24 trials, judged on validation only: the backbone at full depth, then the policy's schedule."""
     best = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
-    short = {"anneal": True, "learning_rate": 4e-3, "epochs": 16, "patience": 16}
-    decay = {"weight_decay": 0.1}
-    trials: list[tuple[dict, dict]] = [
-        ({}, {"learning_rate": 2e-3, "epochs": 31, "patience": 31}),  # the first edition's choice
-        ({}, {}),
-        ({}, decay),
-        ({"dropout": 0.3}, decay),
-        ({"embedding_dropout": 0.6}, decay),
-        ({}, {"learning_rate": 8e-3} | decay),
-        ({}, {"epochs": 10, "patience": 10} | decay),
-    ]
-    return [
-        Run(f"full {i}", "nextitnet", backbone=best | backbone, training=short | training)
-        for i, (backbone, training) in enumerate(trials)
-    ]
+    old = {"anneal": True, "learning_rate": 2e-3, "epochs": 31, "patience": 50}  # the first edition's choice
+    short = old | {"learning_rate": 4e-3, "epochs": 16, "patience": 16}
+    new = short | {"weight_decay": 0.1}
+    full: list[tuple[dict, dict]] = [
+        ({}, old | {"patience": 31}), ({}, short), ({}, new), ({"dropout": 0.3}, new),
+        ({"embedding_dropout": 0.6}, new), ({}, new | {"learning_rate": 8e-3}), ({}, new | {"epochs": 10, "patience": 10}),
+        ({}, new | {"learning_rate": 3e-3, "batch_size": 16}), ({"channels": 96}, new),
+    ]  # fmt: skip
+    slow = old | {"epochs": 46, "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10}
+    fast = new | slow | {"epochs": 20, "learning_rate": 4e-3, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 5}
+    skip: list[tuple[dict, dict]] = [
+        ({"pool": "mean"}, slow), ({}, fast), ({}, fast | {"epochs": 24, "warmup_epochs": 10}),
+        ({"keep_bias": 2.0}, fast), ({}, fast | {"cost": 0.3}), ({}, fast | {"settle_epochs": 0}),
+    ]  # fmt: skip
+    policy = {"keep_bias": 1.0, "pool": "last"}
+    runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
+    return runs + [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
 
 
 def _counter_settings() -> list[Run]:
@@ -202,10 +204,10 @@ def _hidden_layers() -> list[Run]:
     for seed in range(3):
         for n in (0, 1, 2, 4):
             plain, residual = {"channels": 32, "hidden_layers": n}, SHORT_BACKBONE | {"hidden_layers": n}
-            here = {"seed": seed, "data": SHORT_WINDOWS}
-            runs.append(Run(f"{n} plain, seed {seed}", "nfm", backbone=plain, training=NFM_TRAINING, **here))
-            name = f"{n} residual, seed {seed}"
-            runs.append(Run(name, "residual nfm", backbone=residual, training=SHORT_TRAINING, **here))
+            trained = (NFM_TRAINING, SHORT_WINDOWS)
+            runs.append(Run(f"{n} plain, seed {seed}", "nfm", "last_n", seed, plain, {}, *trained))
+            trained = (SHORT_TRAINING, SHORT_WINDOWS)
+            runs.append(Run(f"{n} residual, seed {seed}", "residual nfm", "last_n", seed, residual, {}, *trained))
     return runs
 
 
@@ -289,13 +291,19 @@ KNOWN_GATED: dict = KNOWN_TRAINING | {"cost": 1.0, "warmup_epochs": 8, "ramp_epo
 
 
 def _worlds() -> list[Run]:
-    """Users whose needed blocks are known: full depth, and SkipRec by what its policy pools; three seeds each."""
+    """Users whose needed blocks are known: full depth, and SkipRec by how its policy reads; three seeds each.
+
+    Each group has items of its own, or all share theirs, so that only the rule tells the groups apart.
+    """
     runs = []
     for seed in range(3):
-        here = ("known depth", seed, KNOWN_BACKBONE)
-        runs.append(Run(f"full depth, seed {seed}", "nextitnet", *here, {}, KNOWN_TRAINING))
-        for pool, policy in POOLS.items():
-            runs.append(Run(f"{pool}, seed {seed}", "skiprec", *here, {"keep_bias": 2.0} | policy, KNOWN_GATED))
+        for name, shared in (("own items", False), ("shared items", True)):
+            here = ("known depth", seed, KNOWN_BACKBONE)
+            users = {"lags": [0, 6, 24], "shared_items": shared}
+            runs.append(Run(f"full depth, {name}, seed {seed}", "nextitnet", *here, {}, KNOWN_TRAINING, users))
+            for reads, policy in (POOLS | {"GRU": {"encoder": "gru"}}).items():
+                gated = (*here, {"keep_bias": 2.0} | policy, KNOWN_GATED, users)
+                runs.append(Run(f"{reads}, {name}, seed {seed}", "skiprec", *gated))
     return runs
 
 
@@ -305,7 +313,7 @@ def _temperature() -> list[Run]:
     def run(name: str, tau: float, cost: float, keep_bias: float, epochs: int, seed: int) -> Run:
         training = KNOWN_GATED | {
             "epochs": epochs, "patience": epochs, "cost": cost, "warmup_epochs": 0,
-            "pretrained": f"worlds/full depth, seed {seed}",
+            "pretrained": f"worlds/full depth, own items, seed {seed}",
         }  # fmt: skip
         policy = {"keep_bias": keep_bias, "tau": tau} | CHOSEN_POOL
         return Run(f"{name}, seed {seed}", "skiprec", "known depth", seed, KNOWN_BACKBONE, policy, training)
@@ -350,22 +358,6 @@ def _teachers() -> list[Run]:
             training = CHAIN_GATES | {"pretrained": f"teachers/{full}"} | settings
             gated = ("skiprec", "known depth", seed, CHAIN_BACKBONE, {"keep_bias": 4.0}, training, users)
             runs.append(Run(f"{name}, seed {seed}", *gated))
-    return runs
-
-
-def _shared() -> list[Run]:
-    """Groups that share their items: which policy can tell them apart?"""
-    users = {"lags": [0, 6, 24], "shared_items": True}
-    policies: dict[str, dict] = {
-        "mean of a short view": {"keep_bias": 2.0},
-        "GRU": {"keep_bias": 2.0, "encoder": "gru"},
-    }
-    runs = []
-    for seed in range(2):
-        here = ("known depth", seed, KNOWN_BACKBONE)
-        runs.append(Run(f"full depth, seed {seed}", "nextitnet", *here, {}, KNOWN_TRAINING, users))
-        for name, policy in policies.items():
-            runs.append(Run(f"{name}, seed {seed}", "skiprec", *here, policy, KNOWN_GATED, users))
     return runs
 
 
@@ -414,7 +406,12 @@ class Experiment:
 EXPERIMENTS: dict[str, Experiment] = {
     "settings": Experiment(_settings, "full 6", test=False),
     "counter_settings": Experiment(_counter_settings, "counter 0", test=False),
+    "depths": Experiment(_depths, "markov"),
+    "depth_by_data": Experiment(_depth_by_data, "0 blocks, 1 of the users, seed 0"),
+    "hidden_layers": Experiment(_hidden_layers, "0 plain, seed 0"),
+    "products": Experiment(_products, "2 blocks, seed 0"),
+    "worlds": Experiment(_worlds, "full depth, own items, seed 0", watch=True),
+    "teachers": Experiment(_teachers, "full depth, seed 0", watch=True),
     "chain": Experiment(_chain, "0 blocks, seed 0"),
-    "shared": Experiment(_shared, "full depth, seed 0", watch=True),
     "beyond": Experiment(_beyond, "GRU policy, seed 0", watch=True),
 }

@@ -5,11 +5,10 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,14 +21,22 @@ from skiprec_lite.backbones import (
     NextItemModel,
     NextItNet,
     Popularity,
+    ResidualNFM,
     SASRec,
     WindowCounter,
-)
+)  # fmt: skip
 from skiprec_lite.choosing import History
 from skiprec_lite.controls import RandomGates
 from skiprec_lite.datasets import Interactions, load_movielens
 from skiprec_lite.evaluation import ndcg_per_user
-from skiprec_lite.gate_losses import GateLoss, SteeredCost, difference_loss, straight_through_loss, whole_window
+from skiprec_lite.gate_losses import (
+    GateLoss,
+    SteeredCost,
+    difference_loss,
+    reinmax_loss,
+    straight_through_loss,
+    whole_window,
+)  # fmt: skip
 from skiprec_lite.lab.judging import World, blocks_kept, fingerprint, in_world, on_movielens, trained_on
 from skiprec_lite.lab.plans import Run as Run
 from skiprec_lite.lab.processes import shared
@@ -41,7 +48,7 @@ from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.policy_gradient import self_critical_loss
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.softmax import sampled
-from skiprec_lite.splits import last_n, leave_one_out
+from skiprec_lite.splits import fewer_users, last_n, leave_one_out
 from skiprec_lite.stages import Stage, skiprec_stages
 from skiprec_lite.synthetic import KnownDepth, users_of_known_depth
 from skiprec_lite.training import fit, start_from
@@ -53,6 +60,7 @@ WORLDS: dict[str, Callable[..., World]] = {"known depth": users_of_known_depth, 
 COUNTING: dict[str, type] = {"popularity": Popularity, "markov": MarkovChain, "counter": WindowCounter}  # none is drawn
 NETWORKS: dict[str, type] = {
     "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "random depth": NextItNet, "nfm": NFM,
+    "residual nfm": ResidualNFM,
     "sasrec": SASRec, "skiprec on sasrec": SASRec,
 }  # fmt: skip
 GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
@@ -60,6 +68,7 @@ GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
     "steered cost": SteeredCost,
     "difference": lambda: difference_loss,
     "exact difference": lambda: functools.partial(difference_loss, exact=True),
+    "ReinMax": lambda: reinmax_loss,
     "policy gradient": lambda: self_critical_loss,
     "policy gradient, first place": lambda: functools.partial(self_critical_loss, k=1),
 }
@@ -256,16 +265,7 @@ def _split(run: Run, world: World | None, data: Interactions | None) -> tuple[Sp
     settings = dict(run.data)
     share = settings.pop("share", 1.0)
     split = PROTOCOLS[run.protocol](data, **settings)
-    return split if share == 1.0 else fewer_users(split, share, run.seed), data.name
-
-
-def fewer_users(split: Split, share: float, seed: int) -> Split:
-    """Leave a random share of the users to train on; validation and test stay whole."""
-    with_windows = [sequence for sequence in split.sequences if len(sequence) > 1]  # one item makes none
-    users = split.train.users.unique()  # in the same order
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(users))[: round(share * len(users))])
-    rows = torch.isin(split.train.users, users[chosen]).nonzero()[:, 0]
-    return replace(split, train=split.train.rows(rows), sequences=tuple(with_windows[i] for i in chosen))
+    return split if share == 1.0 else fewer_users(split, share, seed=run.seed), data.name
 
 
 def _skiprec_of(run: Run, stored: Path | None) -> SkipRec:

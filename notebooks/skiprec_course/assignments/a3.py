@@ -429,7 +429,7 @@ MASKED_MEAN = (
     Mistake("this is the largest value, not the mean",
             POOL, "return hidden.masked_fill(~real, -torch.inf).amax(dim=1)"),
     Mistake("the mask is read the other way round: True is a real position",
-            "real = mask.unsqueeze(-1)", "real = ~mask.unsqueeze(-1)"),
+            "real = self.pooled(mask).unsqueeze(-1)", "real = ~self.pooled(mask).unsqueeze(-1)"),
     Mistake("the result is detached: the policy needs its gradient",
             "(hidden * real).sum", "(hidden.detach() * real).sum"),
 )  # fmt: skip
