@@ -71,7 +71,8 @@ def reinmax_gates(logits: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
 def reinmax_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:
     """Cross-entropy under sampled gates with ReinMax's gradient, plus cost * (mean gate); `model.tau` is not read."""
     gates = reinmax_gates(model.gate_logits(batch.items, batch.cut))
-    return losses_at(model.backbone, batch, gates, reduction="mean") + cost * gates.mean()
+    losses = losses_at(model.backbone, batch, gates)
+    return losses.mean() + cost * gates.mean()
 
 
 def settled_loss(model: SkipRec, batch: Windows, cost: float) -> Float[Tensor, ""]:

@@ -90,7 +90,8 @@ def _settings() -> list[Run]:
     full: list[tuple[dict, dict]] = [
         ({}, old | {"patience": 31}), ({}, short), ({}, new), ({"dropout": 0.3}, new),
         ({"embedding_dropout": 0.6}, new), ({}, new | {"learning_rate": 8e-3}),
-        ({}, new | {"epochs": 10, "patience": 10}), ({}, new | {"learning_rate": 3e-3, "batch_size": 16}), ({"channels": 96}, new),
+        ({}, new | {"epochs": 10, "patience": 10}),
+        ({}, new | {"learning_rate": 3e-3, "batch_size": 16}), ({"channels": 96}, new),
     ]  # fmt: skip
     slow = old | {"epochs": 46, "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10}
     fast = new | slow | {"epochs": 20, "learning_rate": 4e-3, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 5}
