@@ -65,6 +65,7 @@ SHORT = {"epochs": 2, "batch_size": 16}
         ({"model": "skiprec", "training": {"stored": "a/b", "gates": "guessed"}}, "guessed"),
         ({"model": "skiprec", "training": {"stored": "a/b"}}, "gates"),
         ({"model": "skiprec", "training": {"gates": "sampled"}}, "gates"),
+        ({"model": "skiprec", "protocol": "known depth", "training": {"stored": "a/b", "gates": "sampled"}}, "last_n"),
         ({"model": "counter", "backbone": {"split": 1}}, "split"),
         ({"model": "gru"}, "gru"),
         ({"model": "markov", "protocol": "random"}, "random"),
@@ -204,7 +205,7 @@ def test_each_gate_loss_and_temperature_leaves_weights_of_its_own() -> None:
         run = Run("a", "skiprec", "known depth", 1, NETWORK, {}, more | given, SYNTHETIC)
         found[loss] = runs.execute(run, progress=False).row["weights"]
     assert found.pop(None) == found["straight-through"]
-    assert len(set(found.values())) == len(found) == 6
+    assert len(set(found.values())) == len(found) == 7
     cold = Run("a", "skiprec", "known depth", 1, NETWORK, {"tau": 1.0}, more, SYNTHETIC)
     assert runs.execute(cold, progress=False).row["weights"] not in found.values()
 

@@ -50,21 +50,14 @@ def quality(model: NextItemModel, split: Split, *, exclude_seen: bool = False) -
     return found
 
 
-def in_world(
-    world: World, model: NextItemModel, cases: Windows, gates: Sequence[Tensor] | None = None, *, watch: bool
-) -> dict[str, Any]:
-    """What a row says of synthetic users; `watch` adds how well the gates tell the groups apart.
-
-    Of several rows of gates a user the first is taken; without any the model's own.
-    """
+def in_world(world: World, model: NextItemModel, cases: Windows, *, watch: bool) -> dict[str, Any]:
+    """What a row says of synthetic users; `watch` adds how well the gates tell the groups apart."""
     if isinstance(world, RunningProducts):
         return per_steps(model, cases)
-    chosen = None
-    if isinstance(model, SkipRec):
-        chosen = gates[0] if gates else gates_of(model, cases)
-    row = per_group(world, model, cases, chosen)
+    gates = gates_of(model, cases) if isinstance(model, SkipRec) else None
+    row = per_group(world, model, cases, gates)
     if watch:
-        row |= _no_depth(world) if chosen is None else depth_of_groups(world, model, cases, chosen)
+        row |= _no_depth(world) if gates is None else depth_of_groups(world, model, cases, gates)
     return row
 
 

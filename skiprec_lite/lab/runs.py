@@ -60,8 +60,7 @@ WORLDS: dict[str, Callable[..., World]] = {"known depth": users_of_known_depth, 
 COUNTING: dict[str, type] = {"popularity": Popularity, "markov": MarkovChain, "counter": WindowCounter}  # none is drawn
 NETWORKS: dict[str, type] = {
     "nextitnet": NextItNet, "skiprec": NextItNet, "random gates": NextItNet, "random depth": NextItNet, "nfm": NFM,
-    "residual nfm": ResidualNFM,
-    "sasrec": SASRec, "skiprec on sasrec": SASRec,
+    "residual nfm": ResidualNFM, "sasrec": SASRec, "skiprec on sasrec": SASRec,
 }  # fmt: skip
 GATE_LOSSES: dict[str, Callable[[], GateLoss]] = {
     "straight-through": lambda: straight_through_loss,
@@ -92,6 +91,7 @@ def check(run: Run) -> None:
     if "gate_loss" in run.training:
         _check_choice(run, "gate_loss", run.training["gate_loss"], GATE_LOSSES)
     if "stored" in run.training:
+        _check_choice(run, "protocol of an earlier run", run.protocol, PROTOCOLS)
         _check_choice(run, "gates", run.training.get("gates"), CONTROLS)
 
 
@@ -244,8 +244,7 @@ def _judged(
     if world:
         on_validation = ndcg_per_user(model, split.validation, exclude_seen=False)  # items come again in such a world
         row: dict[str, Any] = {"validation ndcg@10 all": round(float(on_validation.mean()), 5)}
-        under = gates(split.test)
-        return row | in_world(world, model, split.test, under, watch=watch), {}, under
+        return row | in_world(world, model, split.test, watch=watch), {}, None
     found, _ = on_movielens(model, split.validation, gates(split.validation))
     row = {f"validation {name}": found[name] for name in found if name.startswith("ndcg@10")}
     if not test:
