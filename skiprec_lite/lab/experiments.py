@@ -183,7 +183,8 @@ def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
 
 
 def _of_users(run: Run, measure: str, values: Tensor) -> dict[str, str]:
-    return {"run": run.name, "measure": measure} | {f"user {i}": f"{x:.4g}" for i, x in enumerate(values.tolist())}
+    short = [f"{round(value, 3):g}".removeprefix("0") or "0" for value in values.tolist()]  # half as large a file
+    return {"run": run.name, "measure": measure} | {f"user {i}": value for i, value in enumerate(short)}
 
 
 def _epoch(record: dict[str, float | int | bool]) -> dict[str, Any]:
