@@ -87,17 +87,19 @@ def _settings() -> list[Run]:
     old = {"anneal": True, "learning_rate": 2e-3, "epochs": 31, "patience": 50}  # the first edition's choice
     short = old | {"learning_rate": 4e-3, "epochs": 16, "patience": 16}
     new = short | {"weight_decay": 0.1}
+    small = new | {"learning_rate": 3e-3, "batch_size": 16}
     full: list[tuple[dict, dict]] = [
         ({}, old | {"patience": 31}), ({}, short), ({}, new), ({"dropout": 0.3}, new),
         ({"embedding_dropout": 0.6}, new), ({}, new | {"learning_rate": 8e-3}),
         ({}, new | {"epochs": 10, "patience": 10}),
-        ({}, new | {"learning_rate": 3e-3, "batch_size": 16}), ({"channels": 96}, new),
+        ({}, small), ({}, small | {"epochs": 12}), ({}, small | {"epochs": 12, "learning_rate": 4e-3}),
+        ({}, small | {"epochs": 12, "learning_rate": 2e-3, "batch_size": 8}), ({"channels": 96}, small | {"epochs": 12}),
     ]  # fmt: skip
     slow = old | {"epochs": 46, "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10}
-    fast = new | slow | {"epochs": 20, "learning_rate": 4e-3, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 5}
+    fast = small | {"epochs": 18, "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4, "patience": 18}
     skip: list[tuple[dict, dict]] = [
-        ({"pool": "mean"}, slow), ({}, fast), ({}, fast | {"epochs": 24, "warmup_epochs": 10}),
-        ({"keep_bias": 2.0}, fast), ({}, fast | {"cost": 0.3}), ({}, fast | {"settle_epochs": 0}),
+        ({"pool": "mean"}, slow), ({}, fast), ({"keep_bias": 2.0}, fast), ({}, fast | {"cost": 0.3}),
+        ({}, fast | {"settle_epochs": 0}),
     ]  # fmt: skip
     policy = {"keep_bias": 1.0, "pool": "last"}
     runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
