@@ -93,7 +93,8 @@ def _settings() -> list[Run]:
         ({"embedding_dropout": 0.6}, new), ({}, new | {"learning_rate": 8e-3}),
         ({}, new | {"epochs": 10, "patience": 10}),
         ({}, small), ({}, small | {"epochs": 12}), ({}, small | {"epochs": 12, "learning_rate": 4e-3}),
-        ({}, small | {"epochs": 12, "learning_rate": 2e-3, "batch_size": 8}), ({"channels": 96}, small | {"epochs": 12}),
+        ({}, small | {"epochs": 12, "learning_rate": 2e-3, "batch_size": 8}),
+        ({"channels": 96}, small | {"epochs": 12}),
     ]  # fmt: skip
     slow = old | {"epochs": 46, "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10}
     fast = small | {"epochs": 18, "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4, "patience": 18}
