@@ -247,15 +247,23 @@ OTHERS = (
         "here = known.group_of(few) == group",
         "here = known.group_of(few) >= 0",
     ),
-    Mutant("lab.watching", "gates are sampled", "sample=False).detach()", "sample=True).detach()"),
+    Mutant(
+        "lab.watching",
+        "gates are sampled",
+        "gates, lower = model.decide(logits, sample=False)",
+        "gates, lower = model.decide(logits, sample=True)",
+    ),
     Mutant(
         "lab.watching",
         "accuracy at full depth",
-        "rank_cases(model, few, gates=gates,",
-        "rank_cases(model, few, gates=torch.ones_like(gates),",
+        "correct, of_lower = _correct(model, few, gates)",
+        "correct, of_lower = _correct(model, few, torch.ones_like(gates))",
     ),
     Mutant(
-        "lab.watching", "accuracy is a hit among ten", "exclude_seen=False), 1), few)", "exclude_seen=False), 10), few)"
+        "lab.watching",
+        "accuracy is a hit among ten",
+        "exclude_seen=False), 1), cases)",
+        "exclude_seen=False), 10), cases)",
     ),
     Mutant(
         "lab.watching",

@@ -11,7 +11,7 @@ from skiprec_lite.backbones.devices import device_of as device_of
 from skiprec_lite.backbones.devices import on_device as on_device
 from skiprec_lite.backbones.nextitnet import NextItNet as NextItNet
 from skiprec_lite.backbones.nfm import NFM as NFM
-from skiprec_lite.backbones.nfm import ResidualNFM as ResidualNFM
+from skiprec_lite.backbones.residual_nfm import ResidualNFM as ResidualNFM
 from skiprec_lite.backbones.sasrec import AttentionBlock as AttentionBlock
 from skiprec_lite.backbones.sasrec import SASRec as SASRec
 from skiprec_lite.backbones.scoring import Backbone as Backbone
