@@ -281,7 +281,9 @@ def test_an_earlier_run_is_judged_again_under_other_gates(gates: str, tmp_path: 
     outcome = runs.execute(run, stored=tmp_path, progress=False)
     cases = runs.PROTOCOLS["last_n"](runs.load_movielens(), **DATA).test
     chosen = CONTROLS[gates](model, cases)
-    per_user = torch.stack([ndcg_per_user(model, cases, gates=choice) for choice in chosen]).mean(dim=0)
+    per_user = torch.stack([ndcg_per_user(model, cases, gates=choice, exclude_seen=False) for choice in chosen]).mean(
+        dim=0
+    )
     torch.testing.assert_close(outcome.per_user, per_user, rtol=0, atol=1e-12)
     assert outcome.row["ndcg@10"] == pytest.approx(float(per_user.mean()), abs=1e-5)
     assert outcome.row["blocks"] == pytest.approx(float(torch.cat(chosen).sum(dim=1).mean()), abs=1e-3)
@@ -295,7 +297,8 @@ def test_gates_chosen_otherwise_rank_otherwise(tmp_path: Path) -> None:
     model = left_by(EARLIER, tmp_path)
     cases = runs.PROTOCOLS["last_n"](runs.load_movielens(), **DATA).test
     own = gates_of(model, cases)
-    assert not torch.equal(ndcg_per_user(model, cases, gates=another_users(own)), ndcg_per_user(model, cases))
+    by_others = ndcg_per_user(model, cases, gates=another_users(own), exclude_seen=False)
+    assert not torch.equal(by_others, ndcg_per_user(model, cases, exclude_seen=False))
     outcomes = [
         runs.execute(
             Run("a", "skiprec", training={"stored": "before/earlier", "gates": gates}, data=DATA), stored=tmp_path
