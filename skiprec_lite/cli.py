@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     what = "put in place an archive that was fetched by other means: ml-100k.zip, ml-1m.zip, ml-20m.zip"
     added.add_argument("--from", dest="source", type=Path, help=what)
     _ask_train(verb("train", "Train SkipRec, and show what it learnt to skip."))
-    _ask_evaluate(verb("evaluate", "Judge trained weights on held-out items."))
+    _ask_evaluate(verb("evaluate", "Judge trained weights on held-out items: ranked without and with those met."))
     _ask_recommend(verb("recommend", "Show a user's last films, what to watch next, and the blocks kept for them."))
     _ask_experiment(verb("experiment", "Run what is missing of one of the long experiments behind the lessons."))
     _ask_bench(verb("bench", "Time an epoch of training, and inference with all blocks against the kept ones."))
@@ -117,7 +117,6 @@ def _ask_evaluate(verb: argparse.ArgumentParser) -> None:
     _ask_for_model(verb)
     verb.add_argument("--protocol", choices=PROTOCOLS, help="what is held out (default: what was so in training)")
     _ask_for_device(verb)
-    verb.add_argument("--exclude-seen", action="store_true", help="take a user's own past out of the ranking")
 
 
 def _ask_recommend(verb: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Scores under a protocol: every case of a split is ranked among all items."""
+"""Scores under a protocol: each target is ranked among what its user has not met, or among all items."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -43,16 +43,16 @@ def rank_cases(
     model: NextItemModel,
     cases: Windows,
     *,
-    exclude_seen: bool = False,
+    exclude_seen: bool = True,
     gates: Gates = None,
     batch_size: Size = 128,
     device: Device = "auto",
 ) -> Int[Tensor, " scored"]:
     """Rank of the true item at every scored position of the cases, row by row, 1 = best. Built in lesson 04.
 
-    With `exclude_seen` a user's own past is taken out of the ranking; a target met before gets the worst rank. `gates`
-    stand in for those of a SkipRec's policy (its greedy ones): random ones, another user's. `batch_size` is the most
-    rows that are scored at once; for the while the model is in eval mode, and on `device` (see `chosen_device`).
+    With `exclude_seen` a user's own past leaves the ranking, and a target met before gets the worst rank: not for items
+    that come back. `gates` stand in for those of a SkipRec's policy (its greedy ones): random ones, another user's.
+    `batch_size` is the most rows scored at once; the model is in eval mode meanwhile, on `device` (`chosen_device`).
     """
     ranks = [torch.empty(0, dtype=torch.int64)]
     with in_eval_mode(model), on_device(model, device) as there:
@@ -83,7 +83,7 @@ def evaluate(
     cases: Windows,
     ks: CutOffs = (5, 10, 20),
     *,
-    exclude_seen: bool = False,
+    exclude_seen: bool = True,
     gates: Gates = None,
     device: Device = "auto",
 ) -> dict[str, float]:
@@ -122,7 +122,7 @@ def mean_per_user(
 
 @validated
 def ndcg_per_user(
-    model: NextItemModel, cases: Windows, k: Size = 10, *, exclude_seen: bool = False, gates: Gates = None
+    model: NextItemModel, cases: Windows, k: Size = 10, *, exclude_seen: bool = True, gates: Gates = None
 ) -> Float[Tensor, " user"]:
     """NDCG@k of each user, as `rank_cases` ranks. Built in lesson 04."""
     ranks = rank_cases(model, cases, exclude_seen=exclude_seen, gates=gates)

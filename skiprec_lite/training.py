@@ -36,7 +36,7 @@ def fit(
     fresh: Callable[[int], Windows] | None = None,
     after_epoch: Callable[[int, NextItemModel], None] | None = None,
     progress: bool = True,
-    exclude_seen: bool = False,
+    exclude_seen: bool = True,
     device: Device = "auto",
 ) -> History:
     """Train a model in place and leave it, in eval mode, with the weights of the chosen epoch.

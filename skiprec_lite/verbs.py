@@ -79,7 +79,7 @@ def _train(options: Namespace, device: str, writes: bool) -> Found:
     found = _trained(history, seconds) | {"weights": str(output), "protocol": options.protocol}
     _line("weights", output)
     found |= judging.quality(model, split)
-    checkpoints.save(model, output, **known, metric=found["ndcg@10"])
+    checkpoints.save(model, output, **known, metric=found["ndcg@10 unseen"])
     _print_quality(found)
     print()
     _show_user(model, data, data.user_ids[min(41, len(data.user_ids) - 1)], k=5)
@@ -108,27 +108,30 @@ def evaluate(options: Namespace) -> Found:
     data = _interactions(options.data)
     model = _load(options, data)
     protocol, split = runs.held_out(_weights(options.model), options.protocol, data)
-    found = judging.quality(model, split, exclude_seen=options.exclude_seen) | {"protocol": protocol}
-    _print_quality(found, exclude_seen=options.exclude_seen)
+    found = judging.quality(model, split) | {"protocol": protocol}
+    _print_quality(found)
     return found
 
 
-def _print_quality(found: Found, *, exclude_seen: bool = False) -> None:
-    ranked = "items that the user has not met" if exclude_seen else "all items"
-    print(f"\nOn held-out items ({found['protocol']}, {ranked} ranked):")
+def _print_quality(found: Found) -> None:
+    print(f"\nOn held-out items ({found['protocol']}), ranked among:\n{'':<26}{'items not met before':<34}all items")
     for k in (5, 10, 20):
-        values = [f"{found[f'{name}@{k}']:.4f}" for name in ("ndcg", "hr", "mrr")]
-        _line(f"NDCG@{k} / HR@{k} / MRR@{k}", " / ".join(values))
-    if "difference" in found:
-        _line("one standard error", f"{found['ndcg@10 error']:.4f} (NDCG@10, over users)")
-        minus = f"{found['difference']:+.4f} ± {found['difference error']:.4f}"
-        _line("minus a Markov chain", f"{minus} (its NDCG@10: {found['markov ndcg@10']:.4f}; paired by user)")
+        _both(found, f"NDCG@{k} / HR@{k} / MRR@{k}", "{:.4f} / {:.4f} / {:.4f}", f"ndcg@{k}", f"hr@{k}", f"mrr@{k}")
+    _both(found, "one standard error", "{:.4f} (NDCG@10, over users)", "ndcg@10 error")
+    for name in ("Markov chain", "window counter"):
+        form = "{:+.4f} ± {:.4f} (it has {:.4f})"  # paired by user
+        _both(found, f"minus a {name}", form, f"minus {name}", f"minus {name} error", f"{name} ndcg@10")
     if "blocks" in found:
-        ndcg = f"{found['sampled ndcg@10']:.4f}"
-        _line("gates sampled", f"{ndcg} (NDCG@10 as in the published code; the rest: the likelier choice)")
+        _both(found, "NDCG@10, gates sampled", "{:.4f} (as published)", "sampled ndcg@10")
         _line("blocks kept", f"{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
-        times = f"{found['speed-up']:.1f} times"
-        _line("speed gained", f"{times} as fast as all blocks (batch of 256, policy included)")
+        _line("speed gained", f"{found['speed-up']:.1f} times as fast as all blocks (batch of 256, policy included)")
+
+
+def _both(found: Found, title: str, form: str, *names: str) -> None:
+    """Print what has these names under each ranking, if it was found, side by side."""
+    if f"{names[0]} unseen" in found:
+        unseen, everything = (form.format(*(found[f"{name} {r}"] for name in names)) for r in judging.RANKINGS)
+        _line(title, f"{unseen:<34}{everything}")
 
 
 def _line(name: str, text: object) -> None:

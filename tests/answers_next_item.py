@@ -440,7 +440,7 @@ def error_of_tensors(per_user):
 # --- rank_cases ---
 
 
-def ranks_line_by_line(model, cases, *, exclude_seen=False, batch_size=128):
+def ranks_line_by_line(model, cases, *, exclude_seen=True, batch_size=128):
     """One row at a time, whatever the batch size."""
     was, ranks = model.training, []
     model.eval()
@@ -459,7 +459,7 @@ def ranks_line_by_line(model, cases, *, exclude_seen=False, batch_size=128):
     return torch.tensor(ranks, dtype=torch.int64)
 
 
-def ranks_by_a_mask(model, cases, *, exclude_seen=False, batch_size=128):
+def ranks_by_a_mask(model, cases, *, exclude_seen=True, batch_size=128):
     found = []
     with torch.no_grad(), backbones.in_eval_mode(model):
         for start in range(0, len(cases), batch_size):
@@ -480,7 +480,7 @@ def ranks_by_a_mask(model, cases, *, exclude_seen=False, batch_size=128):
 def ranks_where(*, eval_mode=True, cut=True, first_seen=False):
     """rank_cases with a step left out."""
 
-    def rank_cases(model, cases, *, exclude_seen=False, batch_size=128):
+    def rank_cases(model, cases, *, exclude_seen=True, batch_size=128):
         ranks, was = [torch.empty(0, dtype=torch.int64)], model.training
         model.train(was and not eval_mode)
         with torch.no_grad():
@@ -499,7 +499,7 @@ def ranks_where(*, eval_mode=True, cut=True, first_seen=False):
     return rank_cases
 
 
-def ranks_without_nan(model, cases, *, exclude_seen=False, batch_size=128):
+def ranks_without_nan(model, cases, *, exclude_seen=True, batch_size=128):
     class Cleaned(backbones.NextItemModel):
         def score_at(self, items, where, cut=None):
             return model.score_at(items, where, cut).nan_to_num(0.0, torch.inf, -torch.inf)
@@ -508,7 +508,7 @@ def ranks_without_nan(model, cases, *, exclude_seen=False, batch_size=128):
         return evaluation.rank_cases(Cleaned(), cases, exclude_seen=exclude_seen, batch_size=batch_size)
 
 
-def seen_is_always_there(model, cases, *, exclude_seen=False, batch_size=128):
+def seen_is_always_there(model, cases, *, exclude_seen=True, batch_size=128):
     if exclude_seen:
         cases.seen[0]
     return evaluation.rank_cases(model, cases, exclude_seen=exclude_seen, batch_size=batch_size)

@@ -554,7 +554,7 @@ def best_epoch(keep, *, better=lambda new, old: new > old):
                     for rows in torch.randperm(len(split.train)).split(batch_size)
                 ]
                 model.eval()
-                ndcg = float(ndcg_per_user(model, split.validation).mean())
+                ndcg = float(ndcg_per_user(model, split.validation, exclude_seen=False).mean())
                 history.epochs.append({"epoch": epoch, "loss": float(np.mean(losses)), "ndcg": ndcg})
                 if best is None or better(ndcg, best):
                     best, history.chosen, kept = ndcg, epoch, keep(model)

@@ -184,8 +184,10 @@ def fitted(
 ) -> History:
     """`fit` with everything by name: what belongs to stages, to a start or to a sampled softmax goes there.
 
-    What only a SkipRec reads is looked at, but not used, where there are no gates.
+    What only a SkipRec reads is looked at, but not used, where there are no gates. Users made up here come back to
+    items: where nothing is said, the epoch is chosen with all of them ranked.
     """
+    settings.setdefault("exclude_seen", False)
     of_gates = settings.keys() & inspect.signature(skiprec_stages).parameters.keys()
     stages = skiprec_stages(epochs, **{name: settings.pop(name) for name in of_gates})
     if not isinstance(model, SkipRec):

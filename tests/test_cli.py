@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from helpers import write_small_log
 
-from skiprec_lite import checkpoints, cli, tables
+from skiprec_lite import checkpoints, cli, evaluation, metrics, tables
+from skiprec_lite.backbones import MarkovChain, WindowCounter
+from skiprec_lite.datasets import read_interactions
 from skiprec_lite.lab import judging, runs
+from skiprec_lite.splits import last_n
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +47,24 @@ def test_train_writes_weights_and_reports_what_it_measured(small: Path, capsys: 
     output = small.parent / "again.safetensors"
     assert run("train", "--data", small, "--output", output, *TINY) == 0
     found = answer(capsys)
-    assert 0 < found["ndcg@10"] < 1
-    assert found["difference"] == pytest.approx(found["ndcg@10"] - found["markov ndcg@10"], abs=1e-9)
+    for ranking in ("unseen", "all"):
+        assert 0 < found[f"ndcg@10 {ranking}"] < 1
+        for rival in ("Markov chain", "window counter"):
+            ahead = found[f"ndcg@10 {ranking}"] - found[f"{rival} ndcg@10 {ranking}"]
+            assert found[f"minus {rival} {ranking}"] == pytest.approx(ahead, abs=1e-9)
+            assert found[f"minus {rival} error {ranking}"] > 0
     assert found["of"] == 2
     assert 0 <= found["blocks"] <= 2
     assert found["speed-up"] > 0
-    assert checkpoints.notes(output)["metric"] == pytest.approx(found["ndcg@10"])
+    assert checkpoints.notes(output)["metric"] == pytest.approx(found["ndcg@10 unseen"])
 
 
 def test_train_shows_quality_a_user_and_the_way_on(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "--data", small, "--output", small.parent / "shown.safetensors", *TINY[:-1]) == 0
     out = capsys.readouterr().out
-    for part in ("NDCG@10", "minus a Markov chain", "blocks kept", "speed gained", "Blocks kept for this user"):
+    for part in ("NDCG@10", "minus a Markov chain", "minus a window counter", "blocks kept", "speed gained"):
         assert part in out
+    assert "Blocks kept for this user" in out
     assert out.rstrip().endswith("-m skiprec_lite open")
 
 
@@ -70,9 +78,45 @@ def test_evaluate_finds_what_train_found(small: Path, weights: Path, capsys: pyt
     capsys.readouterr()
     assert run("evaluate", "--data", small, "--model", weights, "--json") == 0
     found = answer(capsys)
-    assert found["ndcg@10"] == pytest.approx(checkpoints.notes(weights)["metric"])
-    assert run("evaluate", "--data", small, "--model", weights, "--exclude-seen", "--json") == 0
-    assert answer(capsys)["ndcg@10"] != found["ndcg@10"]
+    assert found["ndcg@10 unseen"] == pytest.approx(checkpoints.notes(weights)["metric"])
+
+
+def test_evaluate_reports_both_rankings(small: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `rank_cases` finds them, for the model and its two rivals; shown side by side, the unseen first."""
+    split, model = last_n(read_interactions(small)), checkpoints.load(weights)
+    capsys.readouterr()
+    assert run("evaluate", "--data", small, "--model", weights, "--json") == 0
+    found = answer(capsys)
+    for ranking, exclude_seen in (("unseen", True), ("all", False)):
+        expected = evaluation.evaluate(model, split.test, exclude_seen=exclude_seen)
+        assert {name: found[f"{name} {ranking}"] for name in expected} == pytest.approx(expected)
+        own, markov, counter = (
+            evaluation.ndcg_per_user(judged, split.test, exclude_seen=exclude_seen)
+            for judged in (model, MarkovChain(split), WindowCounter(split))
+        )
+        for name, rival in (("Markov chain", markov), ("window counter", counter)):
+            minus = (found[f"minus {name} {ranking}"], found[f"minus {name} error {ranking}"])
+            assert minus == pytest.approx(metrics.paired_difference(own, rival))
+            assert found[f"{name} ndcg@10 {ranking}"] == pytest.approx(float(rival.mean()))
+    assert found["ndcg@10 unseen"] != found["ndcg@10 all"]
+    assert run("evaluate", "--data", small, "--model", weights) == 0
+    lines = {line[:26].strip(): line[26:] for line in capsys.readouterr().out.splitlines()}
+    shown = lines["NDCG@10 / HR@10 / MRR@10"]
+    assert shown.index(f"{found['ndcg@10 unseen']:.4f} / ") < shown.index(f"{found['ndcg@10 all']:.4f} / ")
+    for name in ("minus a Markov chain", "minus a window counter"):
+        assert lines[name].count("±") == 2
+
+
+def test_what_is_too_long_for_the_window_counter_is_judged_without(
+    small: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pairs of 20 million ratings would not fit into memory: a training of hours would end in an error."""
+    monkeypatch.setattr(judging, "COUNTED_AT_MOST", 100)
+    capsys.readouterr()
+    assert run("evaluate", "--data", small, "--model", weights) == 0
+    out = capsys.readouterr().out
+    assert "minus a Markov chain" in out
+    assert "window counter" not in out
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
@@ -92,10 +136,11 @@ def test_weights_are_judged_by_the_protocol_that_they_were_trained_under(
     assert run("evaluate", "--data", small, "--model", output, "--json") == 0
     found = answer(capsys)
     assert found["protocol"] == trained["protocol"] == "leave_one_out"
-    assert found["ndcg@10"] == pytest.approx(trained["ndcg@10"])
+    for ranking in ("unseen", "all"):
+        assert found[f"ndcg@10 {ranking}"] == pytest.approx(trained[f"ndcg@10 {ranking}"])
     for path, right, wrong in ((output, "leave_one_out", "last_n"), (weights, "last_n", "leave_one_out")):
         assert run("evaluate", "--data", small, "--model", path, "--protocol", right) == 0
-        assert f"On held-out items ({right}, all items ranked)" in capsys.readouterr().out
+        assert f"On held-out items ({right}), ranked among:" in capsys.readouterr().out
         assert run("evaluate", "--data", small, "--model", path, "--protocol", wrong) == 1
         assert f"trained under the protocol {right}" in complaint(capsys)
 
@@ -144,7 +189,7 @@ def test_weights_are_there_before_they_are_judged(
     assert "metric" not in checkpoints.notes(output)
     monkeypatch.setattr(judging, "quality", quality)
     assert run("evaluate", "--data", small, "--model", output, "--json") == 0
-    assert 0 < answer(capsys)["ndcg@10"] < 1
+    assert 0 < answer(capsys)["ndcg@10 unseen"] < 1
 
 
 def test_a_shown_list_is_as_long_as_what_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

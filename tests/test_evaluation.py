@@ -82,7 +82,7 @@ def test_a_target_met_before_has_the_worst_rank_where_the_past_is_ruled_out() ->
     model = Popularity(split_of())
     with torch.no_grad():
         model.share.copy_(torch.arange(NUM_ITEMS + 1) / NUM_ITEMS)  # item 25 is the best, item 1 the worst
-    assert rank_cases(model, cases).tolist() == [24, 21]
+    assert rank_cases(model, cases, exclude_seen=False).tolist() == [24, 21]
     assert rank_cases(model, cases, exclude_seen=True).tolist() == [NUM_ITEMS, 21 - 2]
 
 
@@ -111,6 +111,20 @@ def test_evaluate_is_the_mean_of_each_metric_over_the_ranks(exclude_seen: bool) 
 def test_evaluate_reports_at_5_10_and_20_unless_told() -> None:
     found = evaluate(random_net(), split_of().test)
     assert set(found) == {f"{metric}@{k}" for metric in ("hr", "mrr", "ndcg") for k in (5, 10, 20)}
+
+
+def test_what_was_met_is_left_out_unless_all_items_are_asked_for() -> None:
+    cases, model = split_of().test, random_net()
+    unseen = ranks_by_loops(model, cases, exclude_seen=True)
+    assert unseen != ranks_by_loops(model, cases, exclude_seen=False)
+    assert rank_cases(model, cases).tolist() == unseen
+    assert (
+        evaluate(model, cases)
+        == evaluate(model, cases, exclude_seen=True)
+        != evaluate(model, cases, exclude_seen=False)
+    )
+    assert torch.equal(ndcg_per_user(model, cases), ndcg_per_user(model, cases, exclude_seen=True))
+    assert not torch.equal(ndcg_per_user(model, cases), ndcg_per_user(model, cases, exclude_seen=False))
 
 
 @pytest.mark.parametrize("kind", ["net", "popularity", "markov", "counter"])
@@ -145,10 +159,10 @@ def test_each_batch_is_scored_with_its_own_cut_and_without_gradients() -> None:
 def test_given_gates_take_the_place_of_the_policy_s() -> None:
     cases, model = split_of().test, random_skiprec()
     ones, zeros = torch.ones(len(cases), 3), torch.zeros(len(cases), 3)
-    full_depth = rank_cases(model.backbone, cases)
-    assert torch.equal(rank_cases(model, cases, gates=ones), full_depth)
+    full_depth = rank_cases(model.backbone, cases, exclude_seen=False)
+    assert torch.equal(rank_cases(model, cases, gates=ones, exclude_seen=False), full_depth)
     no_block = ranks_with_gates(model.backbone, cases, zeros)
-    assert torch.equal(rank_cases(model, cases, gates=zeros), no_block)
+    assert torch.equal(rank_cases(model, cases, gates=zeros, exclude_seen=False), no_block)
     assert not torch.equal(full_depth, no_block)
     assert evaluate(model, cases, (5,), gates=ones) == evaluate(model.backbone, cases, (5,))
     assert torch.equal(ndcg_per_user(model, cases, gates=ones), ndcg_per_user(model.backbone, cases))
@@ -166,7 +180,7 @@ def test_gates_belong_to_rows_in_every_batch(batch_size: int) -> None:
     cases, model = split_of().test, random_skiprec()
     gates = (torch.arange(len(cases) * 3).view(-1, 3) * 7 % 5 < 2).float()
     expected = ranks_with_gates(model.backbone, cases, gates)
-    assert torch.equal(rank_cases(model, cases, gates=gates, batch_size=batch_size), expected)
+    assert torch.equal(rank_cases(model, cases, gates=gates, exclude_seen=False, batch_size=batch_size), expected)
 
 
 def test_without_gates_the_policy_s_greedy_ones_are_used() -> None:
@@ -258,10 +272,8 @@ def test_ndcg_per_user_averages_over_a_user_s_positions() -> None:
     gain = ndcg(rank_cases(model, cases), 10).view(len(cases), 2)
     assert ndcg_per_user(model, cases).tolist() == pytest.approx(gain.mean(dim=1).tolist(), rel=1e-12)
     assert not torch.equal(ndcg_per_user(model, cases, 3), ndcg_per_user(model, cases))
-    without_the_past = ndcg(rank_cases(model, cases, exclude_seen=True), 10).view(len(cases), 2).mean(dim=1)
-    assert ndcg_per_user(model, cases, exclude_seen=True).tolist() == pytest.approx(
-        without_the_past.tolist(), rel=1e-12
-    )
+    with_the_past = ndcg(rank_cases(model, cases, exclude_seen=False), 10).view(len(cases), 2).mean(dim=1)
+    assert ndcg_per_user(model, cases, exclude_seen=False).tolist() == pytest.approx(with_the_past.tolist(), rel=1e-12)
 
 
 # --- memory ---

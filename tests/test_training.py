@@ -3,9 +3,10 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
-from helpers import fitted, generator, randomise, tiny_split
+from helpers import fitted, generator, histories_log, randomise, tiny_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +18,7 @@ from skiprec_lite.lab import runs
 from skiprec_lite.metrics import paired_difference
 from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skiprec import SkipRec
+from skiprec_lite.splits import last_n
 from skiprec_lite.stages import Stage, next_item_loss, skiprec_stages
 from skiprec_lite.training import fit
 from skiprec_lite.windows import Split, Windows
@@ -177,7 +179,9 @@ def test_an_epoch_that_spoils_the_model_is_not_kept(make: Callable[[], NextItNet
     ndcg = [record["ndcg"] for record in history.epochs]
     assert history.chosen < 2
     assert ndcg[2] < ndcg[history.chosen] - 0.1
-    assert float(ndcg_per_user(model, SPLIT.validation).mean()) == pytest.approx(ndcg[history.chosen], rel=1e-9)
+    assert float(ndcg_per_user(model, SPLIT.validation, exclude_seen=False).mean()) == pytest.approx(
+        ndcg[history.chosen], rel=1e-9
+    )
 
 
 def test_the_model_holds_the_weights_of_the_chosen_epoch() -> None:
@@ -186,7 +190,9 @@ def test_the_model_holds_the_weights_of_the_chosen_epoch() -> None:
     history = train(model, epochs=12, learning_rate=0.05)
     ndcg = [record["ndcg"] for record in history.epochs]
     assert history.chosen == max(range(12), key=lambda epoch: ndcg[epoch]) < 11
-    assert float(ndcg_per_user(model, SPLIT.validation).mean()) == pytest.approx(ndcg[history.chosen], rel=1e-9)
+    assert float(ndcg_per_user(model, SPLIT.validation, exclude_seen=False).mean()) == pytest.approx(
+        ndcg[history.chosen], rel=1e-9
+    )
     train(again, epochs=history.chosen + 1, learning_rate=0.05)
     assert same(weights_of(model), weights_of(again))
 
@@ -429,6 +435,32 @@ def test_the_history_tells_how_far_each_candidate_lies_behind_the_best() -> None
     assert history.behind_best[ndcg.index(max(ndcg))] == (0, 0)
 
 
+@pytest.mark.parametrize("seed", [2, 3, 4])  # others may choose the same epoch both ways
+def test_the_epoch_is_chosen_without_what_was_met_unless_all_items_are_asked_for(seed: int) -> None:
+    """Nobody meets an item twice here; each epoch begins with another net, and changes next to nothing."""
+    rows = np.random.default_rng(seed).permuted(np.tile(np.arange(1, NUM_ITEMS + 1), (30, 1)), axis=1)[:, :12]
+    split = last_n(histories_log(rows.tolist(), NUM_ITEMS), n=2, length=8)
+    nets = [randomise(net(dropout=0.0), seed=100 * seed + epoch) for epoch in range(12)]
+    found = {}
+    for exclude_seen in (True, False):
+        found[exclude_seen] = [
+            float(ndcg_per_user(other, split.validation, exclude_seen=exclude_seen).mean()) for other in nets
+        ]
+    assert np.argmax(found[True]) != np.argmax(found[False])
+    for told, exclude_seen in (({}, True), ({"exclude_seen": True}, True), ({"exclude_seen": False}, False)):
+        model = net(dropout=0.0)
+
+        def another_net(epoch: int, model: NextItNet = model) -> Windows:
+            model.load_state_dict(nets[epoch].state_dict())
+            return split.train
+
+        settings = {"epochs": 12, "patience": 12, "learning_rate": 1e-30, "progress": False}
+        history = fit(model, split, fresh=another_net, **settings, **told)
+        assert [record["ndcg"] for record in history.epochs] == pytest.approx(found[exclude_seen], rel=1e-9)
+        assert history.chosen == np.argmax(found[exclude_seen])
+        assert same(weights_of(model), weights_of(nets[history.chosen]))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_fit_chooses_by_the_rule_among_all_candidates(seed: int) -> None:
     """As good as the best within one paired standard error, then the fewest blocks, retraced from the history."""
@@ -449,7 +481,9 @@ def test_fit_chooses_by_the_rule_among_all_candidates(seed: int) -> None:
     assert history.chosen != best
     chosen = records[history.chosen]
     assert float(gates_of(model, SPLIT.validation).mean()) == pytest.approx(chosen["keep_rate"])
-    assert float(ndcg_per_user(model, SPLIT.validation).mean()) == pytest.approx(chosen["ndcg"], rel=1e-9)
+    assert float(ndcg_per_user(model, SPLIT.validation, exclude_seen=False).mean()) == pytest.approx(
+        chosen["ndcg"], rel=1e-9
+    )
     assert sum(record["ndcg"] != record["ndcg_sampled"] for record in records.values()) > 5
 
 

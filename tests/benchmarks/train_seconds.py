@@ -41,7 +41,7 @@ def measure(rounds: int = 1, against: str = BEFORE) -> list[Figure]:
                     environment = os.environ | {"PYTHONPATH": str(where), "SKIPREC_DATA": str(data_folder())}
                     told = ("-m", "skiprec_lite", "train", "--json", "--seed", str(seed), "--output", str(weights))
                     found[name] = cpu_seconds(*told, folder=where, environment=environment)
-                    quality[name] = ndcg_per_user(checkpoints.load(weights), test)
+                    quality[name] = ndcg_per_user(checkpoints.load(weights), test, exclude_seen=False)
                 seconds.append(found)
                 ratios.append(found["new"] / found["old"])
                 differences.append(paired_difference(quality["new"], quality["old"]))

@@ -505,12 +505,12 @@ def _rank_cases(trial: Trial) -> None:
     table = trial.normal(split.num_items + 1, split.num_items + 1)
     table[:, 0] = -math.inf
     model, shared = TableOfScores(table), SharedScores(table.clone())
-    trial.same(model.eval(), split.test)
+    trial.same(model.eval(), split.test, exclude_seen=False)
     model.train()  # as after an epoch of training
-    trial.same(model, split.test)
+    trial.same(model, split.test, exclude_seen=False)
     for part in (split.test, split.validation, split.train):
-        trial.same(model, part, batch_size=5)
-    trial.same(model, split.test.rows(slice(0, 4)), batch_size=1)
+        trial.same(model, part, exclude_seen=False, batch_size=5)
+    trial.same(model, split.test.rows(slice(0, 4)), exclude_seen=False, batch_size=1)
     _kept(trial, model, split.test)
     # A user met 4 and 5, then 1, 2, 3 (the row), and then 7. Of these 6 is the only one that stands before 7.
     row, target = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[0, 0, 0, 7]])
@@ -520,7 +520,8 @@ def _rank_cases(trial: Trial) -> None:
     for part in (split.test, split.train, replace(split.test, seen=())):
         trial.same(model, part, exclude_seen=True)
         trial.same(model, part, exclude_seen=True, batch_size=5)
-    trial.same(shared, split.test)
+    trial.same(model, split.test)
+    trial.same(shared, split.test, exclude_seen=False)
     trial.same(shared, split.test, exclude_seen=True)
     for used in (shared, model):
         with trial.of_the_answer(used, split.test, exclude_seen=True):
@@ -533,7 +534,7 @@ def _rank_cases(trial: Trial) -> None:
     hit = split.test.targets[split.test.scored()] % 2 == 1
     ranks = torch.zeros(0)
     with suppress(Exception):
-        ranks = trial.answer(broken, split.test)[hit]
+        ranks = trial.answer(broken, split.test, exclude_seen=False)[hit]
     hidden = int(((ranks >= 2) & (ranks < split.num_items)).sum())
     trial.require(hidden == 0, f"the scores of {len(ranks)} true items are NaN, and {hidden} of these have a rank in "
                   "between", _NAN)  # fmt: skip
@@ -565,8 +566,8 @@ check_rank_cases = Check(
     task="Return the rank of the true item at every scored position of `cases`, row by row, one int64 tensor. Go "
     "through the cases batch by batch (`cases.rows(rows)` for `rows` in `batches(cases, batch_size)`), ask "
     "`model.score_at(items, where, cut)`, in eval mode (put back afterwards: `in_eval_mode`) and without gradients. "
-    "With `exclude_seen` the items that the user met up to the position (row and `seen`) get −inf. Models may share "
-    "their memory: change copies. `gates`, if any, hold a row for each case: hand on the batch's (lesson 08).",
+    "With `exclude_seen`, as by default, what the user met up to the position (row and `seen`) gets −inf. Models may "
+    "share their memory: change copies. `gates`, if any, hold a row for each case: hand on the batch's (lesson 08).",
     hints=(
         "`batch.scored()` is the mask `where`. `score_at` returns one row for each True, in the order of "
         "`batch.targets[where]`.",
