@@ -1,11 +1,11 @@
 """Each verb of the command line, on a small file of its own: it works, it is honest in JSON, it fails in one line."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from helpers import write_small_log
 
@@ -13,6 +13,7 @@ from skiprec_lite import checkpoints, cli, evaluation, metrics, tables
 from skiprec_lite.backbones import MarkovChain, WindowCounter
 from skiprec_lite.datasets import read_interactions
 from skiprec_lite.lab import judging, runs
+from skiprec_lite.lab.plans import EXPERIMENTS
 from skiprec_lite.splits import last_n
 
 
@@ -237,27 +238,29 @@ def test_data_says_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_experiment_check_runs_its_smallest_row_again(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("experiment", "quality", "--check", "--json") == 0
+    assert run("experiment", "counter_settings", "--check", "--json") == 0
     found = answer(capsys)
-    assert found["run"] == "markov"
+    assert found["run"] == "counter 0"
     assert found["found"] == pytest.approx(found["in the table"], abs=1e-3)
 
 
 def test_experiment_check_says_what_it_found_and_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("experiment", "quality", "--check") == 0
+    assert run("experiment", "counter_settings", "--check") == 0
     out = capsys.readouterr().out
-    assert "in the table 0.05693, allowance 0.0010" in out
+    (in_table,) = tables.read_table(tables.RESULTS / "counter_settings.csv").iloc[:1]["validation ndcg@10 unseen"]
+    assert f"in the table {in_table:.5f}, allowance 0.0010" in out
     assert out.rstrip().endswith("level with the table within the spread over seeds")
 
 
 def test_experiment_check_says_which_weights_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a fresh clone: the tables are there, the weights of the runs behind them are not."""
-    for name, needed in (("controls", "quality/SkipRec, seed 0"), ("tau", "synthetic/full depth, seed 0")):
-        (tmp_path / "results").mkdir(exist_ok=True)
-        shutil.copy(tables.RESULTS / f"{name}.csv", tmp_path / "results")
-        assert run("experiment", name, "--check", "--folder", tmp_path / "results") == 1
-        first = f"run `python -m skiprec_lite experiment {needed.split('/')[0]}` first"
-        assert f"error: needs the weights of {needed}: {first}" in complaint(capsys)
+    (of_check,) = (one for one in EXPERIMENTS["temperature"].runs() if one.name == EXPERIMENTS["temperature"].smallest)
+    row = {"run": of_check.name, "model": "skiprec", "protocol": of_check.protocol, "seed": 0}
+    table = pd.DataFrame([row | {"settings": of_check.settings(), "validation ndcg@10 all": 0.5}])
+    table.to_csv(tmp_path / "temperature.csv", index=False)
+    assert run("experiment", "temperature", "--check", "--folder", tmp_path) == 1
+    first = "run `python -m skiprec_lite experiment worlds` first"
+    assert f"error: needs the weights of worlds/full depth, own items, seed 0: {first}" in complaint(capsys)
 
 
 def test_where_memory_is_not_enough_one_line_says_what_would_help(small: Path) -> None:

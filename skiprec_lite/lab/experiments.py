@@ -88,9 +88,6 @@ def run_experiment(
 def check(name: str, *, folder: Path = RESULTS, progress: bool = True) -> dict[str, Any]:
     """Run the smallest row of a table again: is its validation NDCG@10 level with the table's?
 
-    Sums differ between machines in their last bits, and a training carries that on: with other bits it may end where
-    another seed would. So what is allowed is the spread over seeds (`allowance`).
-
     Raises:
         ValueError: if the table has no such row, or the two are not level.
         FileNotFoundError: if the row starts from the weights of an earlier run that are not there.
@@ -115,7 +112,7 @@ def check(name: str, *, folder: Path = RESULTS, progress: bool = True) -> dict[s
 
 
 def allowance(run: Run, table: pd.DataFrame) -> tuple[float, str]:
-    """How far from its row in the table a run's validation NDCG@10 may end on another machine, and why so far."""
+    """How far from its row in the table a run may end on a machine that rounds otherwise, and why so far."""
     if run.model in COUNTING:
         return ROUNDING, "it counts: nothing is drawn"
     mine = _but_for_the_seed(run.settings(), run.seed)
@@ -193,16 +190,9 @@ def _epoch(record: dict[str, float | int | bool]) -> dict[str, Any]:
 
 
 def commit(*, uncommitted: bool = False) -> str:
-    """Name the commit that the package is at, so that a row says which code made it.
+    """Name the commit that the package is at, so that a row says which code made it; "unknown" outside a repository.
 
-    Args:
-        uncommitted: go on with changes that are in no commit; the name then ends in -dirty.
-
-    Returns:
-        The short hash, or "unknown" outside of a repository.
-
-    Raises:
-        ValueError: if the package has uncommitted changes and they are not allowed.
+    With changes in no commit the name ends in -dirty; unless `uncommitted` allows them they are a ValueError.
     """
     try:
         name = _git("rev-parse", "--short=9", "HEAD")

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,6 @@ from skiprec_lite.windows import Split, Windows
 World = KnownDepth | RunningProducts  # synthetic users
 RANKINGS = {"unseen": True, "all": False}  # is what a user has met taken out? The course's first column, then all items
 COUNTED_AT_MOST = 2_000_000  # training items: a window counter makes 20 pairs of each, some 90 bytes a pair
-PER_USER: dict[str, Callable[[Tensor], Tensor]] = {
-    "ndcg@10": lambda ranks: ndcg(ranks, 10),
-    "mrr@5": lambda ranks: mrr(ranks, 5),
-}
 
 
 def quality(model: NextItemModel, split: Split) -> dict[str, Any]:
@@ -84,8 +80,8 @@ def on_movielens(
         ranks = [rank_cases(model, cases, gates=choice, exclude_seen=exclude_seen) for choice in choices]
         found = summarise(torch.cat(ranks), (5, 10))
         row |= {f"{name} {ranking}": round(found[name], 5) for name in ("ndcg@10", "mrr@5", "hr@10", "mrr@10")}
-        for name, metric in PER_USER.items():
-            values = [mean_per_user(metric(found), cases) for found in ranks]
+        for name, metric, k in (("ndcg@10", ndcg, 10), ("mrr@5", mrr, 5)):
+            values = [mean_per_user(metric(found, k), cases) for found in ranks]
             per_user[f"{name} {ranking}"] = torch.stack(values).mean(dim=0)
     return row, per_user
 

@@ -74,7 +74,7 @@ def chosen_run(
     if full_depth:  # a cut scores about half of the positions: half as many epochs after the warm-up are as much effort
         warmup = min(settings["warmup_epochs"], settings["epochs"])
         epochs = warmup + (settings["epochs"] - warmup) // 2
-        of_all = {"learning_rate", "anneal", "patience", "softmax", "negatives", "batch_size"}
+        of_all = {"learning_rate", "weight_decay", "anneal", "patience", "softmax", "negatives", "batch_size"}
         kept = {key: settings[key] for key in settings.keys() & of_all}
         return Run(name, "nextitnet", protocol, seed, backbone, {}, kept | {"epochs": epochs})
     policy = CHOSEN_POLICY | {key: value for key, value in (("tau", tau), ("pool", pool)) if value is not None}
@@ -219,14 +219,12 @@ def _chain() -> list[Run]:
     """Blocks of dilation 1, each 6 steps of reach: how many does a lag need? Three seeds each."""
     training = {"epochs": 40, "patience": 40, "batch_size": 32, "learning_rate": 3e-3, "anneal": True}
     users = {"lags": [0, 6, 12, 18], "length": 40, "items_per_group": 10, "users_per_group": 750}
-    return [
-        Run(
-            f"{n} blocks, seed {seed}", "nextitnet", "known depth", seed,
-            backbone={"channels": 32, "dilations": [1] * n}, training=training, data=users,
-        )
-        for seed in range(3)
-        for n in (0, 1, 2, 3, 4, 6)
-    ]  # fmt: skip
+    runs = []
+    for seed in range(3):
+        for n in (0, 1, 2, 3, 4, 6):
+            network = {"channels": 32, "dilations": [1] * n}
+            runs.append(Run(f"{n} blocks, seed {seed}", "nextitnet", "known depth", seed, network, {}, training, users))
+    return runs
 
 
 def _products() -> list[Run]:
@@ -392,29 +390,28 @@ def _dilations(blocks: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What `run_experiment` runs.
-
-    Attributes:
-        runs: its rows.
-        smallest: the row that `check` runs again.
-        test: whether the test items are looked at; a search for settings must not.
-        watch: whether the gates of synthetic groups are recorded after each epoch.
-    """
+    """What `run_experiment` runs."""
 
     runs: Callable[[], list[Run]]
-    smallest: str
-    test: bool = True
-    watch: bool = False
+    smallest: str  # the row that `check` runs again
+    test: bool = True  # are the test items looked at? A search for settings must not
+    watch: bool = False  # are the gates of synthetic groups recorded after each epoch?
 
 
 EXPERIMENTS: dict[str, Experiment] = {
     "settings": Experiment(_settings, "full 6", test=False),
     "counter_settings": Experiment(_counter_settings, "counter 0", test=False),
+    "pooling": Experiment(_pooling, "no blocks, seed 0", test=False),
+    "models": Experiment(_models, "markov"),
+    "leave_one_out": Experiment(_leave_one_out, "markov"),
+    "gates": Experiment(_gates, "trained with random gates, seed 0"),
+    "costs": Experiment(_costs, "cost 1.0, seed 0"),
     "depths": Experiment(_depths, "markov"),
     "depth_by_data": Experiment(_depth_by_data, "0 blocks, 1 of the users, seed 0"),
     "hidden_layers": Experiment(_hidden_layers, "0 plain, seed 0"),
     "products": Experiment(_products, "2 blocks, seed 0"),
     "worlds": Experiment(_worlds, "full depth, own items, seed 0", watch=True),
+    "temperature": Experiment(_temperature, "tau 10.0, starts at 8.0, seed 0", watch=True),
     "teachers": Experiment(_teachers, "full depth, seed 0", watch=True),
     "chain": Experiment(_chain, "0 blocks, seed 0"),
     "beyond": Experiment(_beyond, "GRU policy, seed 0", watch=True),
