@@ -364,7 +364,7 @@ def _teachers() -> list[Run]:
 
 
 def _beyond() -> list[Run]:
-    """Other ways to learn and to build it, on the synthetic users of `synthetic`; two seeds each."""
+    """Other ways to learn and to build it, on the synthetic users of `worlds`; two seeds each."""
     attention = {"channels": 32, "num_blocks": 4}
     slow = KNOWN_TRAINING | {"epochs": 30, "patience": 30, "batch_size": 32}
     by_reward = KNOWN_GATED | {"gate_loss": "policy gradient, first place"}
