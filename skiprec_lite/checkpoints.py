@@ -130,9 +130,8 @@ def _build(model: Any, held: dict[str, Shape]) -> Backbone | SkipRec:
     backbone = _part(model, "backbone", dict)
     policy = {"pool": "mean"} | _part(model, "policy", dict)  # older files are of a time without that choice
     _check_sizes(PolicyNetwork, policy, held, "policy.")
-    return SkipRec(
-        _build_backbone(backbone, held, "backbone."), PolicyNetwork(**policy), tau=_part(model, "tau", float)
-    )
+    tau = _part(model, "tau", float)
+    return SkipRec(_build_backbone(backbone, held, "backbone."), PolicyNetwork(**policy), tau=tau)
 
 
 def _build_backbone(model: dict, held: dict[str, Shape], prefix: str) -> Backbone:

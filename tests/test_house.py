@@ -39,7 +39,7 @@ PART_OF = {name: part for part, names in PARTS.items() for name in names}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 MODULES += sorted(COURSE.rglob("*.py"))
 
-TEXTBOOK_LINES = 2_770  # 2,900 when the second edition is done: with devices, the rival that counts and pooling
+TEXTBOOK_LINES = 2_780  # 2,900 when the second edition is done: with devices, the rival that counts and pooling
 TEXTBOOK_CODE = 1_725  # without docstrings, blanks and comments
 LONGEST_FILE = 230
 GIVEN_LINES = 1_830  # with the command line
