@@ -37,7 +37,16 @@ from skiprec_lite import (
     skipping,
     synthetic,
 )
-from skiprec_lite.backbones import NFM, AttentionBlock, MarkovChain, NextItNet, Popularity, SASRec, WindowCounter
+from skiprec_lite.backbones import (
+    NFM,
+    AttentionBlock,
+    MarkovChain,
+    NextItNet,
+    Popularity,
+    ResidualNFM,
+    SASRec,
+    WindowCounter,
+)
 from skiprec_lite.blocks import CausalConv1d, ResidualBlock, receptive_field
 from skiprec_lite.claims import claim
 from skiprec_lite.datasets import Interactions
@@ -47,7 +56,7 @@ from skiprec_lite.policy import PolicyNetwork
 from skiprec_lite.skipping import within_budget
 from skiprec_lite.skiprec import SkipRec, recommend
 from skiprec_lite.softmax import sampled
-from skiprec_lite.splits import last_n, leave_one_out, sessions, user_sequences
+from skiprec_lite.splits import fewer_users, last_n, leave_one_out, sessions, user_sequences
 from skiprec_lite.stages import Stage
 from skiprec_lite.training import fit
 from skiprec_lite.windows import Split, Windows, last_position, pad_left
@@ -322,6 +331,8 @@ BACKBONES = {
     **numbers_of(named("NextItNet", NextItNet, 10), "embedding_dropout", 1.5, wanted="0 ... 1"),
     **numbers_of(named("SASRec", SASRec, 10), "dropout", 1.5, NAN, wanted="0 ... 1"),
     **numbers_of(named("NFM", NFM, 10), "dropout", -0.1, wanted="0 ... 1"),
+    **sizes_of(named("residual NFM", ResidualNFM, 10), "hidden_layers", least=0),
+    **numbers_of(named("residual NFM", ResidualNFM, 10), "embedding_dropout", 1.5, wanted="0 ... 1"),
     "NextItNet: one dilation without brackets": (lambda: net(dilations=3), T, ("dilations", "such as (1, 4)", "int 3")),
     "NextItNet: dilation 0": (lambda: net(dilations=(1, 0)), V, ("dilations", "at least 1", "0")),
     "NextItNet: dilation -4": (lambda: net(dilations=(1, -4)), V, ("dilations", "at least 1", "-4")),
@@ -333,6 +344,7 @@ BACKBONES = {
     **items_of("NextItNet", lambda items: net()(items)),
     **items_of("SASRec", lambda items: SASRec(NUM_ITEMS, channels=4)(items)),
     **items_of("NFM", lambda items: NFM(NUM_ITEMS, channels=4)(items)),
+    **items_of("residual NFM", lambda items: ResidualNFM(NUM_ITEMS, channels=4)(items)),
     **items_of("Popularity", lambda items: Popularity(SPLIT)(items)),
     **items_of("MarkovChain", lambda items: MarkovChain(SPLIT)(items)),
     **items_of("WindowCounter", lambda items: WindowCounter(SPLIT)(items)),
@@ -478,6 +490,8 @@ SPLITS = {
     "split of a path": (lambda: leave_one_out("u.data"), T, ("interactions", "load_movielens", "'u.data'")),
     "split of a bare table": (lambda: leave_one_out(LOG.table), T, ("interactions", "load_movielens", "DataFrame")),
     "sequences of nothing": (lambda: user_sequences(None), T, ("interactions", "load_movielens", "None")),
+    **numbers_of(named("fewer users", fewer_users, SPLIT), "share", -0.1, 1.5, wanted="0 ... 1"),
+    "fewer users of a log": (lambda: fewer_users(LOG, 0.5), T, ("split", "Interactions")),
     "too short for n": (lambda: last_n(LOG, 4), V, ("no user", "8 items")),
     "too short for sessions": (lambda: sessions(LOG, 7), V, ("no user", "three sessions", "7")),
     "no item column": (lambda: leave_one_out(table(item=None)), V, ("item", "found user, timestamp")),
