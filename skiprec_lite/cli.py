@@ -106,7 +106,7 @@ def _ask_train(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--tau", type=float, default=10.0, help="temperature of the gates' gradient")
     verb.add_argument("--softmax", choices=("full", "sampled"), default="full", help="score all items, or a sample")
     verb.add_argument("--negatives", type=int, default=2000, help="sampled items a step")
-    verb.add_argument("--batch-size", type=int, default=32, help="windows a step")
+    verb.add_argument("--batch-size", type=int, default=plans.CHOSEN_TRAINING["batch_size"], help="windows a step")
     verb.add_argument("--seed", type=int, default=0, help="of weights, batches and gates")
     _ask_for_device(verb)
     verb.add_argument("--output", type=Path, help="where to write the weights (default: runs/ in the data folder)")
