@@ -13,7 +13,7 @@ CHOSEN_TRAINING: dict = {
     "epochs": 18, "batch_size": 16, "learning_rate": 3e-3, "weight_decay": 0.1, "anneal": True, "patience": 18,
     "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4,
 }  # fmt: skip
-COUNTER_FOR_UNSEEN: dict = {}
+COUNTER_FOR_UNSEEN: dict = {"reach": 10, "damp": 0.0}  # chosen in data/results/counter_settings.csv
 STATIC_BLOCKS = (2, 3)  # the mean number that SkipRec keeps, rounded down and up
 
 
