@@ -75,7 +75,7 @@ class PolicyNetwork(nn.Module):
             self.gru = nn.GRU(channels, channels, batch_first=True)
         else:
             self.blocks = nn.ModuleList(ResidualBlock(channels, dilation=d) for d in dilations)
-            self.reach = receptive_field(dilations)
+            self.pool, self.reach = pool, receptive_field(dilations)
         self.output = nn.Linear(channels, 2 * num_blocks)
         with torch.no_grad():  # half up, half down: the gap between keep and skip is keep_bias
             self.output.bias.copy_(torch.tensor([keep_bias / 2, -keep_bias / 2]).repeat(num_blocks))
@@ -98,7 +98,7 @@ class PolicyNetwork(nn.Module):
     def pooled(self, mask: Mask) -> Mask:
         """The positions that count: of the real ones, numbered from 1, those from the first whose reach is real on."""
         nth = mask.cumsum(dim=1)
-        first = {"mean": 1, "inner": self.reach, "last": mask.shape[1]}[str(self.sizes["pool"])]
+        first = {"mean": 1, "inner": self.reach, "last": mask.shape[1]}[self.pool]
         return mask & (nth >= nth[:, -1:].clamp_max(first))
 
     def last_state(self, hidden: Hidden, mask: Mask) -> Float[Tensor, "batch channel"]:

@@ -153,7 +153,7 @@ def _whole_backbone(kind: type, bare: Any) -> Any:
 
 
 def _whole_policy(kind: type, bare: Any) -> Any:
-    encoder = {"sizes": {"encoder": "conv", "pool": "mean"}, "join": nn.Identity(), "reach": 1}
+    encoder = {"sizes": {"encoder": "conv"}, "join": nn.Identity(), "pool": "mean", "reach": 1}
     return _made(kind, embedding=bare.embedding, blocks=bare.blocks, output=bare.output, **encoder)
 
 
