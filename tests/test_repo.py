@@ -138,10 +138,19 @@ def _constraints() -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
+def _tracked() -> list[str]:
+    """What is committed in data/; nothing where there is no repository."""
+    command = ["git", "ls-files", "data"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+
+
 def test_nothing_of_movielens_is_committed() -> None:
-    tracked = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    for name in tracked.split():
+    for name in _tracked():
         assert name == "data/README.md" or name.startswith(("data/results/", "data/weights/")), name
+
+
+def test_what_is_committed_in_data_is_small() -> None:
+    assert sum((ROOT / name).stat().st_size for name in _tracked()) <= 12e6
 
 
 def test_the_ten_lines_of_the_readme_run() -> None:
