@@ -123,7 +123,7 @@ def _print_quality(found: Found) -> None:
         _both(found, f"minus a {name}", form, f"minus {name}", f"minus {name} error", f"{name} ndcg@10")
     if "blocks" in found:
         _both(found, "NDCG@10, gates sampled", "{:.4f} (as published)", "sampled ndcg@10")
-        _line("blocks kept", f"{found['blocks']:.2f} of {found['of']}, {found['patterns']} different patterns")
+        _line("blocks kept", f"{found['blocks']:.2f} of {found['of']}, patterns of gates: {found['patterns']}")
         _line("speed gained", f"{found['speed-up']:.1f} times as fast as all blocks (batch of 256, policy included)")
 
 
