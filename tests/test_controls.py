@@ -304,10 +304,18 @@ def found_by(control: str) -> tuple[Tensor, list[Tensor]]:
 
 def test_the_controls_are_those_that_are_named() -> None:
     names = ["full depth", "sampled", "random, same rate", "most frequent pattern", "another user's"]
-    assert sorted(CONTROLS) == sorted([*names, "shuffled history"])
+    assert sorted(CONTROLS) == sorted([*names, "shuffled history", "threshold 0.2"])
     own = found_by("full depth")[0]
     assert len(own.unique(dim=0)) > 3
     assert 0.55 < own.mean() < 0.9
+
+
+def test_a_lower_threshold_keeps_what_is_kept_with_more_than_that_probability() -> None:
+    own, (gates,) = found_by("threshold 0.2")
+    windows = cases()
+    keep = trained().gate_logits(windows.items, windows.cut).softmax(dim=-1)[..., 0]
+    assert torch.equal(gates, (keep > 0.2).float())
+    assert own.sum() < gates.sum() < gates.numel()
 
 
 def test_full_depth_keeps_all() -> None:

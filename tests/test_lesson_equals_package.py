@@ -102,6 +102,7 @@ GIVEN = {
     "backbones.in_eval_mode", "backbones.check_device", "backbones.chosen_device", "backbones.device_of",
     "backbones.on_device", "backbones.asked_device", "backbones.item_embedding", "backbones.check_items",
     "evaluation.gates_of", "evaluation.batches",
+    "splits.fewer_users", "backbones.ResidualNFM", "gate_losses.reinmax_gates", "gate_losses.reinmax_loss",
     "windows.last_position", "skiprec.check_cut", "skiprec.check_fit", "gumbel.check_logits",
 }  # fmt: skip
 # The lesson that finishes each module.
