@@ -19,8 +19,8 @@ class RunningProducts:
 
     Item 1 is the marker, which puts the three back; item 2 swaps the first two, item 3 turns all three by one place.
     The targets 4 ... 9 are the six orders. Swaps and turns do not commute, so it takes each item since the marker, in
-    order. Every stack of blocks that reads the whole window has what it needs: trained until they stop, two blocks learn
-    what eight do, in more epochs and no more time (data/results/README.md, "products").
+    order. Every stack of blocks that reads the whole window has what it needs: trained until they stop, two blocks
+    learn what eight do, in more epochs and no more time (data/results/README.md, "products").
 
     Attributes:
         length: items in a window.
