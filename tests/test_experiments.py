@@ -345,7 +345,7 @@ def test_rows_of_other_runs_are_dropped_and_the_rest_keeps_its_digits(tmp_path: 
 
 
 UNDER_WAY = (
-    "models", "leave_one_out", "gates", "costs", "depths", "depth_by_data",
+    "models", "gates", "costs", "depths", "depth_by_data",
     "hidden_layers", "worlds", "temperature", "teachers",
 )  # fmt: skip
 
@@ -365,8 +365,10 @@ def test_the_committed_table_holds_each_run_as_it_is_defined(name: str) -> None:
         run = defined[row["run"]]
         check(run)
         assert (row["settings"], row["seed"], row["model"]) == (run.settings(), run.seed, run.model)
-    known = table["weights"].dropna()
-    assert known.is_unique
+    trained = table[
+        ~table["model"].isin(runs.COUNTING)
+    ]  # two counters may hold the same counts and read them otherwise
+    assert trained["weights"].dropna().is_unique
     if not EXPERIMENTS[name].test:
         assert table["ndcg@10 unseen"].isna().all()
         assert table["ndcg@10 all"].isna().all()

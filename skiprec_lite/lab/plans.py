@@ -116,7 +116,7 @@ POOLS: dict[str, dict] = {
     "mean": {"pool": "mean"},  # as published
     "inner": {"pool": "inner"},
     "last": {"pool": "last"},
-    "no blocks": {"dilations": []},  # a mean of embeddings: no state feels the zeros before the start
+    "no blocks": {"pool": "mean", "dilations": []},  # a mean of embeddings: no state feels the zeros before the start
 }
 
 
