@@ -96,13 +96,16 @@ def _settings() -> list[Run]:
     ]  # fmt: skip
     slow = old | {"epochs": 46, "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10}
     fast = small | {"epochs": 18, "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4, "patience": 18}
+    large = {"batch_size": 32, "epochs": 22, "warmup_epochs": 7, "settle_epochs": 5, "patience": 22}
     skip: list[tuple[dict, dict]] = [
         ({"pool": "mean"}, slow), ({}, fast), ({"keep_bias": 2.0}, fast), ({}, fast | {"cost": 0.3}),
-        ({}, fast | {"settle_epochs": 0}),
+        ({}, fast | {"settle_epochs": 0}), ({}, fast | large), ({}, fast | large | {"learning_rate": 4e-3}),
     ]  # fmt: skip
     policy = {"keep_bias": 1.0, "pool": "last"}
     runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
-    return runs + [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
+    runs += [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
+    last = [run for run in runs if run.name in ("skip 5", "skip 6", "skip 0")]  # skip 1's other seeds: in `pooling`
+    return runs + [replace(run, name=f"{run.name}, seed {seed}", seed=seed) for run in last for seed in (1, 2)]
 
 
 def _counter_settings() -> list[Run]:
