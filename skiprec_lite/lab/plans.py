@@ -14,7 +14,6 @@ CHOSEN_TRAINING: dict = {
     "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4,
 }  # fmt: skip
 COUNTER_FOR_UNSEEN: dict = {"reach": 10, "damp": 0.0}  # chosen in data/results/counter_settings.csv
-STATIC_BLOCKS = (2, 3)  # the mean number that SkipRec keeps, rounded down and up
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,14 @@ def _settings() -> list[Run]:
     policy = {"keep_bias": 1.0, "pool": "last"}
     runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
     runs += [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
-    last = [run for run in runs if run.name in ("skip 0", "skip 5", "skip 6")]  # skip 1's other seeds: in `pooling`
-    return runs + [replace(run, name=f"{run.name}, seed {seed}", seed=seed) for run in last for seed in (1, 2)]
+    first = next(run for run in runs if run.name == "skip 0")  # skip 1's other seeds: in `pooling`
+    runs += [replace(first, name=f"skip 0, seed {seed}", seed=seed) for seed in (1, 2)]
+    settled = ({"epochs": 24, "settle_epochs": 12}, {"epochs": 28, "warmup_epochs": 5, "settle_epochs": 18})
+    return runs + [
+        Run(f"skip {7 + i}, seed {seed}", "skiprec", "last_n", seed, best, policy, fast | {"patience": 28} | how)
+        for seed in range(3)
+        for i, how in enumerate(settled)
+    ]
 
 
 def _counter_settings() -> list[Run]:

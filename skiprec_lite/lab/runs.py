@@ -183,14 +183,9 @@ def execute(
 ) -> Outcome:
     """Train and judge one run; `test=False` looks at validation only, as a search for settings must.
 
-    Args:
-        run: what to do.
-        test: look at the test items.
-        version: the code's, for the row.
-        progress: show a progress bar.
-        watch: record each group's gates after each epoch, where there are groups and gates.
-        stored: the folder of earlier runs' weights.
-        data: what to train and judge on; MovieLens-100K if None.
+    `version` is the code's, for the row; with `watch` each group's gates are recorded after each epoch, where there are
+    groups and gates; `stored` is the folder of earlier runs' weights; `data` is what to train and judge on,
+    MovieLens-100K if None.
 
     Raises:
         ValueError: if data is given for a protocol that makes its own users.
