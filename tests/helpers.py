@@ -205,3 +205,22 @@ def write_small_log(path: Path) -> Path:
     rows = [f"u{u},{rng.integers(1, 41)},{t}" for u in range(40) for t in range(30)]
     path.write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
     return path
+
+
+def assert_reads_a_bag(net: NextItemModel, items: Tensor, num_items: int) -> None:
+    """The order of the past is nothing to it, and the future it does not read; rows without padding."""
+    before = net(items)[..., 1:]
+    shuffled = items.clone()
+    shuffled[:, :6] = items[:, torch.tensor([3, 5, 0, 2, 1, 4])]
+    torch.testing.assert_close(net(shuffled)[:, 5:, 1:], before[:, 5:], rtol=0, atol=1e-11)
+    changed = items.clone()
+    changed[:, 4] = changed[:, 4] % num_items + 1
+    after = net(changed)[..., 1:]
+    assert torch.equal(after[:, :4], before[:, :4])
+    assert (after[:, 4:] != before[:, 4:]).any(dim=-1).all()
+
+
+def assert_scores_at_are_the_scores(net: NextItemModel, items: Tensor) -> None:
+    """At positions drawn among the real ones."""
+    where = (torch.rand(items.shape, generator=generator(2)) < 0.4) & (items > 0)
+    torch.testing.assert_close(net.score_at(items, where), net(items)[where], rtol=0, atol=1e-12)

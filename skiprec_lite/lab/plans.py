@@ -262,9 +262,7 @@ def _costs() -> list[Run]:
     return runs
 
 
-RANDOM_KEEP_RATE = 0.32  # what SkipRec keeps on average in `models`
-
-
+RANDOM_KEEP_RATE = 0.32  # what the first edition's SkipRec kept on average: `models` is still to say
 ON_MOVIELENS = (
     "full depth", "sampled", "random, same rate", "most frequent pattern", "another user's", "shuffled history",
     "threshold 0.2",

@@ -11,6 +11,7 @@ from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.windows import Windows
 
 DRAWS = 20
+LOWER = 0.2  # a threshold below the greedy one: who is undecided keeps
 
 
 def _at_the_same_rate(model: SkipRec, cases: Windows) -> list[Tensor]:
@@ -26,15 +27,14 @@ def _sampled(model: SkipRec, cases: Windows) -> list[Tensor]:
         return [gates_of(model, cases, sample=True) for _ in range(DRAWS)]
 
 
-def _kept_above(threshold: float) -> Callable[[SkipRec, Windows], list[Tensor]]:
+def kept_above(logits: Tensor, threshold: float = LOWER) -> Tensor:
     """Keep what the policy keeps with more than this probability; one half gives the greedy gates."""
+    return (logits.softmax(dim=-1)[..., 0] > threshold).to(logits.dtype)
 
-    @torch.no_grad()
-    def gates(model: SkipRec, cases: Windows) -> list[Tensor]:
-        keep = model.gate_logits(cases.items, cases.cut).softmax(dim=-1)[..., 0]
-        return [(keep > threshold).to(keep.dtype)]
 
-    return gates
+@torch.no_grad()
+def _undecided_keep(model: SkipRec, cases: Windows) -> list[Tensor]:
+    return [kept_above(model.gate_logits(cases.items, cases.cut))]
 
 
 # How a trained SkipRec's gates are chosen instead; more than one row of gates per user where chance has a part.
@@ -44,6 +44,6 @@ CONTROLS: dict[str, Callable[[SkipRec, Windows], list[Tensor]]] = {
     "random, same rate": _at_the_same_rate,
     "most frequent pattern": lambda model, cases: [most_frequent_pattern(gates_of(model, cases))],
     "another user's": lambda model, cases: [another_users(gates_of(model, cases))],
-    "threshold 0.2": _kept_above(0.2),
+    f"threshold {LOWER}": _undecided_keep,
     "shuffled history": lambda model, cases: [gates_of(model, shuffled_histories(cases))],
 }

@@ -9,6 +9,7 @@ from torch import Tensor
 from skiprec_lite.enumeration import gate_differences, gate_slopes
 from skiprec_lite.evaluation import mean_per_user, rank_cases
 from skiprec_lite.gate_losses import straight_through_loss
+from skiprec_lite.lab.stand_ins import kept_above
 from skiprec_lite.metrics import hit_rate
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.synthetic import KnownDepth
@@ -16,7 +17,6 @@ from skiprec_lite.windows import Windows
 
 USERS = 50  # of each group that are looked at, epoch by epoch
 DRAWS = 4
-LOWER = 0.2  # a threshold below the greedy one: who is undecided keeps
 
 
 def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def watch_groups(known: KnownDepth, model: SkipRec, cases: Windows) -> list[dict
     few = cases.rows(slice(0, USERS * len(known.lags)))
     logits = model.gate_logits(few.items, few.cut).detach()
     probability = logits.softmax(dim=-1)[..., 0]
-    gates, lower = model.decide(logits, sample=False), (probability > LOWER).to(logits.dtype)
+    gates, lower = model.decide(logits, sample=False), kept_above(logits)
     correct, of_lower = _correct(model, few, gates), _correct(model, few, lower)
     slopes, worth = -gate_slopes(model.backbone, few, gates), -gate_differences(model.backbone, few, gates)
     draws = torch.stack([logit_gradient(model, few) for _ in range(DRAWS)])  # (draw, row, block)
