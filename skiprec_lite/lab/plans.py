@@ -106,10 +106,12 @@ def _settings() -> list[Run]:
     first = next(run for run in runs if run.name == "skip 0")  # skip 1's other seeds: in `pooling`
     runs += [replace(first, name=f"skip 0, seed {seed}", seed=seed) for seed in (1, 2)]
     settled = ({"epochs": 24, "settle_epochs": 12}, {"epochs": 28, "warmup_epochs": 5, "settle_epochs": 18})
+    longer = {"epochs": 30, "warmup_epochs": 12, "ramp_epochs": 4, "settle_epochs": 6}
+    lighter = longer | {"warmup_epochs": 10, "settle_epochs": 8, "batch_size": 32}
     return runs + [
         Run(f"skip {7 + i}, seed {seed}", "skiprec", "last_n", seed, best, policy, fast | {"patience": 28} | how)
         for seed in range(3)
-        for i, how in enumerate(settled)
+        for i, how in enumerate((*settled, longer, lighter))
     ]
 
 
