@@ -103,15 +103,15 @@ def _settings() -> list[Run]:
     policy = {"keep_bias": 1.0, "pool": "last"}
     runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
     runs += [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
-    first = next(run for run in runs if run.name == "skip 0")  # skip 1's other seeds: in `pooling`
-    runs += [replace(first, name=f"skip 0, seed {seed}", seed=seed) for seed in (1, 2)]
+    runs += [replace(run, name=f"{run.name}, seed {s}", seed=s) for run in runs[len(full) : len(full) + 2] for s in (1, 2)]
     settled = ({"epochs": 24, "settle_epochs": 12}, {"epochs": 28, "warmup_epochs": 5, "settle_epochs": 18})
     longer = {"epochs": 30, "warmup_epochs": 12, "ramp_epochs": 4, "settle_epochs": 6}
     lighter = longer | {"warmup_epochs": 10, "settle_epochs": 8, "batch_size": 32}
+    shorter = lighter | {"epochs": 26, "warmup_epochs": 9, "ramp_epochs": 3, "settle_epochs": 7}
     return runs + [
         Run(f"skip {7 + i}, seed {seed}", "skiprec", "last_n", seed, best, policy, fast | {"patience": 28} | how)
         for seed in range(3)
-        for i, how in enumerate((*settled, longer, lighter))
+        for i, how in enumerate((*settled, longer, lighter, shorter))
     ]
 
 
