@@ -103,7 +103,8 @@ def _settings() -> list[Run]:
     policy = {"keep_bias": 1.0, "pool": "last"}
     runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
     runs += [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
-    runs += [replace(run, name=f"{run.name}, seed {s}", seed=s) for run in runs[len(full) : len(full) + 2] for s in (1, 2)]
+    defaults = runs[len(full) : len(full) + 2]
+    runs += [replace(run, name=f"{run.name}, seed {seed}", seed=seed) for run in defaults for seed in (1, 2)]
     settled = ({"epochs": 24, "settle_epochs": 12}, {"epochs": 28, "warmup_epochs": 5, "settle_epochs": 18})
     longer = {"epochs": 30, "warmup_epochs": 12, "ramp_epochs": 4, "settle_epochs": 6}
     lighter = longer | {"warmup_epochs": 10, "settle_epochs": 8, "batch_size": 32}
@@ -187,8 +188,7 @@ def _depths() -> list[Run]:
     runs = [Run("markov", "markov", data=SHORT_WINDOWS), Run("counter", "counter", data=SHORT_WINDOWS)]
     longer = {"epochs": 100, "patience": 100}
     for seed in range(3):
-        depths = (0, 1, 2, 4, 8, 16, 32, 64)
-        runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in depths]
+        runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in (0, 1, 2, 4, 8, 16, 32, 64)]
         plain = {"rezero": False}
         runs += [_short_run(f"{n} plain, seed {seed}", blocks=n, seed=seed, backbone=plain) for n in (2, 8, 32)]
         runs.append(_short_run(f"2 rezero for 100 epochs, seed {seed}", blocks=2, seed=seed, training=longer))
