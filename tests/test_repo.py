@@ -156,7 +156,7 @@ def test_what_is_committed_in_data_is_small() -> None:
 def test_the_ten_lines_of_the_readme_run() -> None:
     code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n", 1)[1].split("```", 1)[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
-    shortened = code.replace("skiprec_stages(18, ", "skiprec_stages(1, ").replace("anneal=True", "progress=False")
+    shortened = code.replace("skiprec_stages(30, ", "skiprec_stages(1, ").replace("anneal=True", "progress=False")
     assert "(1, " in shortened
     names: dict = {}
     exec(shortened, names)

@@ -10,8 +10,8 @@ CHOSEN_BACKBONE: dict = {"dropout": 0.5, "embedding_dropout": 0.4, "tied": True}
 CHOSEN_POOL: dict = {"pool": "last"}  # level with the others, and no edge: data/results/pooling.csv
 CHOSEN_POLICY: dict = {"keep_bias": 1.0} | CHOSEN_POOL
 CHOSEN_TRAINING: dict = {
-    "epochs": 18, "batch_size": 16, "learning_rate": 3e-3, "weight_decay": 0.1, "anneal": True, "patience": 18,
-    "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4,
+    "epochs": 30, "batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.1, "anneal": True, "patience": 30,
+    "cost": 0.5, "warmup_epochs": 10, "ramp_epochs": 4, "settle_epochs": 8,
 }  # fmt: skip
 COUNTER_FOR_UNSEEN: dict = {"reach": 10, "damp": 0.0}  # chosen in data/results/counter_settings.csv
 
@@ -152,8 +152,8 @@ def _models() -> list[Run]:
         runs += [chosen_run(name=f"{n} blocks, seed {seed}", full_depth=True, blocks=n, seed=seed) for n in range(4)]
         runs.append(chosen_run(name=f"SkipRec, seed {seed}", seed=seed))
         runs.append(chosen_run(name=f"SkipRec, mean, seed {seed}", seed=seed, pool="mean"))
-    as_long: dict = {"full_depth": True, "blocks": 2, "epochs": 48, "patience": 48}
-    return runs + [chosen_run(name=f"2 blocks for 48 epochs, seed {seed}", seed=seed, **as_long) for seed in range(5)]
+    as_long: dict = {"full_depth": True, "blocks": 2, "epochs": 75, "patience": 75}
+    return runs + [chosen_run(name=f"2 blocks for 75 epochs, seed {seed}", seed=seed, **as_long) for seed in range(5)]
 
 
 def _leave_one_out() -> list[Run]:
