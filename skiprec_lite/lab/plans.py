@@ -181,7 +181,7 @@ def _short_run(
 
 
 def _depths() -> list[Run]:
-    """0 to 64 blocks with ReZero, plain sums at three depths; three seeds each, and 128 blocks once.
+    """0 to 64 blocks with ReZero, plain sums of three depths at three rates; three seeds each, and 128 blocks once.
 
     Two blocks once more for five times as long, which is as long as 32 blocks take.
     """
@@ -189,8 +189,9 @@ def _depths() -> list[Run]:
     longer = {"epochs": 100, "patience": 100}
     for seed in range(3):
         runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in (0, 1, 2, 4, 8, 16, 32, 64)]
-        plain = {"rezero": False}
-        runs += [_short_run(f"{n} plain, seed {seed}", blocks=n, seed=seed, backbone=plain) for n in (2, 8, 32)]
+        for n, rate in itertools.product((2, 8, 32), (0.001, 0.002, 0.004)):
+            plain: dict = {"backbone": {"rezero": False}, "training": {"learning_rate": rate}}
+            runs.append(_short_run(f"{n} plain, rate {rate}, seed {seed}", blocks=n, seed=seed, **plain))
         runs.append(_short_run(f"2 rezero for 100 epochs, seed {seed}", blocks=2, seed=seed, training=longer))
     return [*runs, _short_run("128 rezero, seed 0", blocks=128, seed=0)]
 
@@ -379,13 +380,12 @@ def _beyond() -> list[Run]:
     by_reward = KNOWN_GATED | {"gate_loss": "policy gradient, first place"}
     on_attention = KNOWN_GATED | {"epochs": 12, "patience": 12, "warmup_epochs": 0, "learning_rate": 1e-3}
     open_gates = {"keep_bias": 2.0}
-    gru = open_gates | {"encoder": "gru"}
     runs = []
     for seed in range(2):
         here = ("known depth", seed)
         started = on_attention | {"pretrained": f"beyond/SASRec, full depth, seed {seed}"}
         runs += [
-            Run(f"GRU policy, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, gru, KNOWN_GATED),
+            Run(f"GRU policy, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, open_gates | {"encoder": "gru"}, KNOWN_GATED),
             Run(f"policy gradient, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, open_gates, by_reward),
             Run(f"SASRec, full depth, seed {seed}", "sasrec", *here, attention, {}, slow, {"curriculum_epochs": 10}),
             Run(f"SkipRec on SASRec, seed {seed}", "skiprec on sasrec", *here, attention, open_gates, started),
