@@ -218,8 +218,7 @@ def _hidden_layers() -> list[Run]:
     for seed in range(3):
         for n in (0, 1, 2, 4):
             plain, residual = {"channels": 32, "hidden_layers": n}, SHORT_BACKBONE | {"hidden_layers": n}
-            trained = (NFM_TRAINING, SHORT_WINDOWS)
-            runs.append(Run(f"{n} plain, seed {seed}", "nfm", "last_n", seed, plain, {}, *trained))
+            runs.append(Run(f"{n} plain, seed {seed}", "nfm", "last_n", seed, plain, {}, NFM_TRAINING, SHORT_WINDOWS))
             trained = (SHORT_TRAINING, SHORT_WINDOWS)
             runs.append(Run(f"{n} residual, seed {seed}", "residual nfm", "last_n", seed, residual, {}, *trained))
     return runs
@@ -380,12 +379,13 @@ def _beyond() -> list[Run]:
     by_reward = KNOWN_GATED | {"gate_loss": "policy gradient, first place"}
     on_attention = KNOWN_GATED | {"epochs": 12, "patience": 12, "warmup_epochs": 0, "learning_rate": 1e-3}
     open_gates = {"keep_bias": 2.0}
+    gru = open_gates | {"encoder": "gru"}
     runs = []
     for seed in range(2):
         here = ("known depth", seed)
         started = on_attention | {"pretrained": f"beyond/SASRec, full depth, seed {seed}"}
         runs += [
-            Run(f"GRU policy, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, open_gates | {"encoder": "gru"}, KNOWN_GATED),
+            Run(f"GRU policy, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, gru, KNOWN_GATED),
             Run(f"policy gradient, seed {seed}", "skiprec", *here, KNOWN_BACKBONE, open_gates, by_reward),
             Run(f"SASRec, full depth, seed {seed}", "sasrec", *here, attention, {}, slow, {"curriculum_epochs": 10}),
             Run(f"SkipRec on SASRec, seed {seed}", "skiprec on sasrec", *here, attention, open_gates, started),
