@@ -13,6 +13,7 @@ CHOSEN_TRAINING: dict = {
     "epochs": 30, "batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.1, "anneal": True, "patience": 30,
     "cost": 0.5, "warmup_epochs": 10, "ramp_epochs": 4, "settle_epochs": 8,
 }  # fmt: skip
+SKIP_1: dict = {"epochs": 18, "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4, "patience": 18}
 COUNTER_FOR_UNSEEN: dict = {"reach": 10, "damp": 0.0}  # chosen in data/results/counter_settings.csv
 
 
@@ -94,7 +95,7 @@ def _settings() -> list[Run]:
         ({"channels": 96}, small | {"epochs": 12}),
     ]  # fmt: skip
     slow = old | {"epochs": 46, "cost": 0.5, "warmup_epochs": 16, "ramp_epochs": 6, "settle_epochs": 10}
-    fast = small | {"epochs": 18, "cost": 0.5, "warmup_epochs": 6, "ramp_epochs": 3, "settle_epochs": 4, "patience": 18}
+    fast = small | SKIP_1
     large = {"batch_size": 32, "epochs": 22, "warmup_epochs": 7, "settle_epochs": 5, "patience": 22}
     skip: list[tuple[dict, dict]] = [
         ({"pool": "mean"}, slow), ({}, fast), ({"keep_bias": 2.0}, fast), ({}, fast | {"cost": 0.3}),
@@ -103,8 +104,7 @@ def _settings() -> list[Run]:
     policy = {"keep_bias": 1.0, "pool": "last"}
     runs = [Run(f"full {i}", "nextitnet", "last_n", 0, best | net, {}, how) for i, (net, how) in enumerate(full)]
     runs += [Run(f"skip {i}", "skiprec", "last_n", 0, best, policy | p, how) for i, (p, how) in enumerate(skip)]
-    defaults = runs[len(full) : len(full) + 2]
-    runs += [replace(run, name=f"{run.name}, seed {seed}", seed=seed) for run in defaults for seed in (1, 2)]
+    runs += [replace(r, name=f"{r.name}, seed {s}", seed=s) for r in runs[len(full) : len(full) + 2] for s in (1, 2)]
     settled = ({"epochs": 24, "settle_epochs": 12}, {"epochs": 28, "warmup_epochs": 5, "settle_epochs": 18})
     longer = {"epochs": 30, "warmup_epochs": 12, "ramp_epochs": 4, "settle_epochs": 6}
     lighter = longer | {"warmup_epochs": 10, "settle_epochs": 8, "batch_size": 32}
@@ -132,10 +132,10 @@ POOLS: dict[str, dict] = {
 
 
 def _pooling() -> list[Run]:
-    """What the policy's mean is over, judged on validation only; three seeds each."""
+    """What the policy's mean is over, judged on validation only; three seeds each, as skip 1 of `settings`."""
     return [
         replace(run, policy=run.policy | policy, name=f"{pool}, seed {run.seed}")
-        for run in (chosen_run(seed=seed) for seed in range(3))
+        for run in (chosen_run(seed=seed, batch_size=16, **SKIP_1) for seed in range(3))
         for pool, policy in POOLS.items()
     ]
 
