@@ -27,6 +27,16 @@ def test_the_course_s_skiprec_scores_what_its_header_says() -> None:
         assert notes[name] > 0.02
 
 
+def test_full_depth_scores_what_its_header_says_under_both_rankings() -> None:
+    path = tables.DATA / "weights" / "full_depth_ml100k.safetensors"
+    model, notes, cases = checkpoints.load(path), checkpoints.notes(path), splits.last_n(load_movielens()).test
+    for ranking, exclude_seen in (("unseen", True), ("all", False)):
+        found = evaluation.evaluate(model, cases, exclude_seen=exclude_seen)
+        for name in ("ndcg@10", "hr@10", "mrr@5", "mrr@10"):
+            assert found[name] == pytest.approx(notes[f"{name} {ranking}"], abs=1e-3)
+    assert notes["ndcg@10 unseen"] > notes["ndcg@10 all"] + 0.03
+
+
 def test_weights_say_what_they_were_trained_on() -> None:
     """So that `evaluate` can refuse to judge them on items that they have seen."""
     trained_on = judging.trained_on(splits.last_n(load_movielens()))
