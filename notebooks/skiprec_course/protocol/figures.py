@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from skiprec_course.plots import COLOURS, LINES, MARKERS, new_figure, show
+from skiprec_course.plots import COLOURS, MARKERS, new_figure, show
+from skiprec_lite.metrics import mean_and_error
 
 Dots = Mapping[str, Mapping[str, tuple[float, float]]]
 
@@ -60,6 +63,26 @@ def dot_panels(
     show(figure, picture)
 
 
+def models_in_both_rankings(
+    title: str, found: Mapping[str, Mapping[str, torch.Tensor]], picture: str, *, xlabel: str
+) -> None:
+    """Draw the mean and error of each user's numbers: name of a model -> name of a ranking -> a number a user."""
+    rows = {name: {key: mean_and_error(values) for key, values in both.items()} for name, both in found.items()}
+    dot_panels({title: rows}, picture, xlabel=xlabel)
+
+
+def published_dots(table: pd.DataFrame) -> list[tuple[str, str, str, float]]:
+    """Rows of published.csv for `comparable_groups`: data set, what has to be alike, model, NDCG@10."""
+    dots = []
+    for row in table.to_dict("records"):
+        ranking = {"in": "all", "removed": "unseen"}[row["seen"]] if row["ranking"] == "all items" else row["ranking"]
+        ties, repository = row["ties"].split(",")[0], row["source"].split(",")[0]
+        commit = "a commit a row" if repository == "RUCAIBox/RecBole" else row["commit"]
+        group = f"{ranking}, ties: {ties} ({repository} @ {commit})"
+        dots.append((row["dataset"], group, row["model"], row["ndcg@10"]))
+    return dots
+
+
 def comparable_groups(
     dots: Sequence[tuple[str, str, str, float]], picture: str, *, xlabel: str, own: str = "(ours)"
 ) -> None:
@@ -77,7 +100,7 @@ def comparable_groups(
     for title, group, name, value in dots:
         panels.setdefault(title, {}).setdefault(group, []).append((name, value))
     rows = {title: sum(len(group) + 1 for group in groups.values()) for title, groups in panels.items()}
-    figure, axes = new_figure(6.2 * len(panels), 1.0 + 0.235 * max(rows.values()), columns=len(panels), sharex=True)
+    figure, axes = new_figure(5.7 * len(panels), 1.0 + 0.225 * max(rows.values()), columns=len(panels), sharex=True)
     for axis, (title, groups) in zip(axes[0], panels.items()):
         line, names, places = 0.0, [], []
         for number, (group, members) in enumerate(groups.items()):
@@ -87,7 +110,7 @@ def comparable_groups(
                 style = {"marker": "*", "s": 95, "color": "black"}
             for step, (name, value) in enumerate(members, start=1):
                 axis.scatter(value, line + step, zorder=3, **style)
-                axis.annotate(f"{value:.3f}"[1:], (value, line + step), (7, 0), textcoords="offset points",
+                axis.annotate(f"{value:.4f}"[1:], (value, line + step), (7, 0), textcoords="offset points",
                               va="center", fontsize=8)  # fmt: skip
                 places.append(line + step)
                 names.append(name)
