@@ -100,7 +100,7 @@ def comparable_groups(
     for title, group, name, value in dots:
         panels.setdefault(title, {}).setdefault(group, []).append((name, value))
     rows = {title: sum(len(group) + 1 for group in groups.values()) for title, groups in panels.items()}
-    figure, axes = new_figure(5.7 * len(panels), 1.0 + 0.225 * max(rows.values()), columns=len(panels), sharex=True)
+    figure, axes = new_figure(5.3 * len(panels), 1.0 + 0.205 * max(rows.values()), columns=len(panels), sharex=True)
     for axis, (title, groups) in zip(axes[0], panels.items()):
         line, names, places = 0.0, [], []
         for number, (group, members) in enumerate(groups.items()):
