@@ -100,7 +100,7 @@ def comparable_groups(
     for title, group, name, value in dots:
         panels.setdefault(title, {}).setdefault(group, []).append((name, value))
     rows = {title: sum(len(group) + 1 for group in groups.values()) for title, groups in panels.items()}
-    figure, axes = new_figure(5.3 * len(panels), 1.0 + 0.205 * max(rows.values()), columns=len(panels), sharex=True)
+    figure, axes = new_figure(5.7 * len(panels), 1.0 + 0.205 * max(rows.values()), columns=len(panels), sharex=True)
     for axis, (title, groups) in zip(axes[0], panels.items()):
         line, names, places = 0.0, [], []
         for number, (group, members) in enumerate(groups.items()):
@@ -111,13 +111,13 @@ def comparable_groups(
             for step, (name, value) in enumerate(members, start=1):
                 axis.scatter(value, line + step, zorder=3, **style)
                 axis.annotate(f"{value:.4f}"[1:], (value, line + step), (7, 0), textcoords="offset points",
-                              va="center", fontsize=8)  # fmt: skip
+                              va="center", fontsize=7.5)  # fmt: skip
                 places.append(line + step)
                 names.append(name)
             line += len(members) + 1
-        axis.set_yticks(places, names, fontsize=8.5)
+        axis.set_yticks(places, names, fontsize=8)
         axis.tick_params(axis="y", length=0)
-        axis.set(ylim=(line - 0.4, -0.6), xscale="log", xlim=(0.045, 0.8), xlabel=xlabel)
+        axis.set(ylim=(line - 0.4, -0.6), xscale="log", xlim=(0.045, 0.95), xlabel=xlabel)
         ticks = (0.05, 0.1, 0.2, 0.5)
         axis.set_xticks(ticks, [f"{tick:g}"[1:] for tick in ticks])
         axis.set_xticks([], minor=True)
@@ -134,7 +134,7 @@ def _stripe(axis: Axes, top: float, rows: int, name: str, number: int) -> None:
     colour = "0.91" if number % 2 == 0 else "0.97"
     axis.axhspan(top - 0.5, top + rows - 0.5, color=colour, linewidth=0, zorder=0)
     across = axis.get_yaxis_transform()
-    axis.text(0.99, top, name, transform=across, ha="right", va="center", fontsize=8, style="italic")
+    axis.text(0.99, top, name, transform=across, ha="right", va="center", fontsize=7.5, style="italic")
 
 
 def _dot(index: int, name: str) -> Line2D:
