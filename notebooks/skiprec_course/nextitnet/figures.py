@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from skiprec_course.plots import COLOURS, legend_below, line_panels, means_with_errors, new_figure, show
+from skiprec_course.plots import COLOURS, legend_below, line_panels, new_figure, show
 
 __all__ = [
     "band", "binned_means", "line_panels", "number_grids", "padding_effect", "reading_maps", "stacks", "two_rankings",
@@ -151,9 +151,8 @@ def draw_nextitnet() -> Figure:
             place = {"va": "center", "ha": "right", "fontsize": 9.5}
             axis.text(-36.2, level + 0.5, f"convolution, gaps of {d * (level % 2 + 1)}", **place)
         axis.axhspan(2 * block + 0.13, 2 * block + 1.87, color="0.5", alpha=0.1, linewidth=0)
-        axis.annotate(
-            "", (0.5, 2 * block + 2), (0.5, 2 * block), arrowprops={"arrowstyle": "->", "connectionstyle": "arc3,rad=0.35"}
-        )
+        around = {"arrowstyle": "->", "connectionstyle": "arc3,rad=0.35"}
+        axis.annotate("", (0.5, 2 * block + 2), (0.5, 2 * block), arrowprops=around)
         axis.text(2.6, 2 * block + 1, f"block {block + 1}, d = {d}:\nadds to its input", va="center", fontsize=9.5)
     axis.annotate("", (0, 4.75), (0, 4.1), arrowprops={"arrowstyle": "->"})
     axis.text(0.6, 4.85, "scores of all films: what comes next?", ha="right", va="bottom", fontsize=10)
