@@ -91,7 +91,7 @@ def stacks(dilations: Sequence[Sequence[int]], picture: str, *, window: int = 50
     """
     columns = min(2, len(dilations))
     rows = -(-len(dilations) // columns)
-    figure, axes = new_figure(5.0 * columns, 2.2 * rows, columns=columns, rows=rows)
+    figure, axes = new_figure(4.8 * columns, 2.1 * rows, columns=columns, rows=rows)
     for axis, stack in zip(axes.flat, dilations):
         lit = _draw_edges(axis, stack, window)
         reach, read = 6 * sum(stack), len(lit[0])
