@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -148,10 +149,10 @@ def draw_nextitnet() -> Figure:
     _draw_edges(axis, (1, 4), 36, all_edges=True)
     for block, d in enumerate((1, 4)):
         for level in (2 * block, 2 * block + 1):
-            place = {"va": "center", "ha": "right", "fontsize": 9.5}
+            place: dict[str, Any] = {"va": "center", "ha": "right", "fontsize": 9.5}
             axis.text(-36.2, level + 0.5, f"convolution, gaps of {d * (level % 2 + 1)}", **place)
         axis.axhspan(2 * block + 0.13, 2 * block + 1.87, color="0.5", alpha=0.1, linewidth=0)
-        around = {"arrowstyle": "->", "connectionstyle": "arc3,rad=0.35"}
+        around: dict[str, Any] = {"arrowstyle": "->", "connectionstyle": "arc3,rad=0.35"}
         axis.annotate("", (0.5, 2 * block + 2), (0.5, 2 * block), arrowprops=around)
         axis.text(2.6, 2 * block + 1, f"block {block + 1}, d = {d}:\nadds to its input", va="center", fontsize=9.5)
     axis.annotate("", (0, 4.75), (0, 4.1), arrowprops={"arrowstyle": "->"})
