@@ -633,7 +633,7 @@ def _baseline(trial: Trial, *options: dict[str, float]) -> None:
     rows = [(u, item, t) for u, history in enumerate(_THREE_USERS) for t, item in enumerate(history)]
     a_few, many = splits.leave_one_out(_log(rows, [*map(len, _THREE_USERS)], 5, trial), length=4), _cases(trial)
     histories = trial.histories(22, [0, 1, 4, 6], 6)
-    for split, items in ((a_few, torch.tensor([[0, 1, 2, 3, 4]])), (many, histories)):
+    for split, items in ((a_few, torch.tensor([[0, 1, 2, 3, 4, 2]])), (many, histories)):
         for settings in options:
             few = "" if len(split.sequences) > 3 else f", sequences {describe(list(split.sequences))}"
             strength = "".join(f", {name}={value}" for name, value in settings.items())
@@ -698,7 +698,7 @@ check_WindowCounter = Check(
     "sum, over the `last` items up to the position, of (1 + age)^−fade · C(i, j) / (10 + sum of row i) / (5 + ratings "
     "of j)^damp, plus a millionth of j's share. The present item has age 0, padding adds nothing, column 0 has −∞.",
     hints=(
-        "First the table: for each number of steps the pairs are s[:-steps] and s[steps:]; `coalesce` adds equal ones up.",
+        "First the table: for each number of steps the pairs are s[:-steps] and s[steps:]. Equal ones add up.",
         "Row and position of each True: `where.nonzero()`. Pad on the left, then look `age` places back.",
     ),
     body=lambda trial: _baseline(trial, {}, {"reach": 2, "last": 3, "damp": 0.0, "fade": 1.0}),

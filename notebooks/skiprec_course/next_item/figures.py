@@ -48,8 +48,7 @@ def padded(grids: Mapping[str, np.ndarray], picture: str) -> None:
 def one_history(rules: Mapping[str, Callable[[Interactions], Split]], length: int, picture: str) -> None:
     """One made-up history under each rule: what is only read, trained on, and held out for what."""
     log = pd.DataFrame({"user": 0, "item": range(1, length + 1), "timestamp": range(length)})
-    names = tuple(map(str, log["item"]))
-    kinds = np.zeros((len(rules), length), dtype=int)
+    names, kinds = tuple(map(str, log["item"])), np.zeros((len(rules), length), dtype=int)
     for row, rule in zip(kinds, rules.values()):
         split = rule(Interactions(log, ("0",), names, names))
         for number, part in enumerate((split.train, split.validation, split.test), start=1):
@@ -67,17 +66,17 @@ def _rows_of_cells(
     width = max(kinds.shape[1] for kinds, _ in panels.values())
     total = cell * sum(heights) + 0.4 * len(panels) + 0.45
     figure, axes = new_figure(cell * width + 1.6, total, rows=len(panels), height_ratios=heights)
-    styles: list[dict[str, Any]] = [{"facecolor": "0.93", "edgecolor": "white"}]
-    styles += [{"facecolor": COLOURS[i], "edgecolor": "white", "hatch": ("", "///", "...")[i]} for i in range(3)]
-    handles: list[Patch] = [Patch(label=name, **style) for name, style in zip(roles, styles)]
+    looks = zip(("0.93", *COLOURS), ("", "", "///", "..."))
+    styles = [{"facecolor": colour, "edgecolor": "white", "hatch": hatch} for colour, hatch in looks]
     framed: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": 2}
-    handles += [Patch(label="position −1, where a prediction is read", **framed)] if texts else []
+    handles = [Patch(label="position −1, where a prediction is read", **framed)] if texts else []
+    handles[:0] = [Patch(label=name, **style) for name, style in zip(roles, styles)]
     for axis, (title, (kinds, labels)) in zip(axes[:, 0], panels.items()):
         for (row, column), kind in np.ndenumerate(kinds):
             axis.add_patch(Rectangle((column, row), 1, 1, linewidth=0.8, **styles[kind]))
             if texts:
-                text, colour = str(texts[title][row, column]), "white" if kind else "0.4"
-                axis.text(column + 0.5, row + 0.52, text, ha="center", va="center", color=colour, fontsize=9.5)
+                look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white" if kind else "0.4"}
+                axis.text(column + 0.5, row + 0.52, str(texts[title][row, column]), fontsize=9.5, **look)
         if texts:
             axis.add_patch(Rectangle((width - 1, 0), 1, len(kinds), clip_on=False, **framed))
         axis.set(xlim=(0, width), ylim=(len(kinds), 0), aspect="equal", xticks=[])
