@@ -708,6 +708,66 @@ class ChainTooSmall(Counting):
         return self.smooth(self.steps()[1:, 1:])
 
 
+# --- WindowCounter ---
+
+
+class CounterOfLoops(backbones.NextItemModel):
+    """The formula, pair by pair and item by item."""
+
+    def __init__(self, split, reach=20, last=10, damp=0.3, fade=0.5):
+        super().__init__()
+        self.last, self.fade, self.size = last, fade, split.num_items + 1
+        followed = torch.zeros(self.size, self.size, dtype=torch.float64)
+        for s in split.sequences:
+            for t, i in enumerate(s):
+                for steps, j in enumerate(s[t + 1 : t + 1 + reach], start=1):
+                    followed[i, j] += self.of_pair(steps)
+        ratings = torch.bincount(torch.tensor(np.concatenate(split.sequences)), minlength=self.size)
+        self.rows = followed / (10 + followed.sum(1, keepdim=True)) / (5.0 + ratings.double()) ** damp
+        self.least = 1e-6 * ratings / ratings.sum()
+
+    def of_pair(self, steps):
+        return steps**-self.fade
+
+    def forward(self, items):
+        found = self.least.repeat(*items.shape, 1)
+        for row, line in zip(items.tolist(), found):
+            for t in range(len(row)):
+                for age, item in enumerate(row[t::-1][: self.last]):
+                    line[t] += self.rows[item] * (1 + age) ** -self.fade
+        found[..., 0] = -torch.inf
+        return found
+
+    def score_at(self, items, where, cut=None):
+        return self(items)[where]
+
+
+class CounterOnce(CounterOfLoops):
+    """Inherits; of each item the newest occurrence only."""
+
+    def forward(self, items):
+        fresh = items.clone()
+        for row in fresh:
+            for t in range(len(row)):
+                row[:t][row[:t] == row[t]] = 0
+        return super().forward(fresh)
+
+
+class CounterWithoutNearness(CounterOfLoops):
+    def of_pair(self, steps):
+        return 1.0
+
+
+class CounterOfTheRow(CounterOfLoops):
+    def score_at(self, items, where, cut=None):
+        return self(items)[:, -1]
+
+
+class CounterWithoutSettings(CounterOfLoops):
+    def __init__(self, split):
+        super().__init__(split)
+
+
 ANSWERS_NEXT_ITEM: dict[str, list[Answer]] = {
     "splits.user_sequences": [
         right(by_appending), right(by_argsort), right(by_groups),
@@ -791,5 +851,10 @@ ANSWERS_NEXT_ITEM: dict[str, list[Answer]] = {
         right(ChainOfDicts), right(ChainOfOneHot), right(ChainOnPopularity),
         wrong(ChainCountedOnce, "once"), wrong(ChainOfOccurrences, "followed"),
         raises(ChainTooSmall, "size"),
+    ],
+    "backbones.WindowCounter": [
+        right(CounterOfLoops),
+        wrong(CounterWithoutNearness, "further it is apart"), wrong(CounterOnce, "expected"),
+        wrong(CounterOfTheRow, "score_at"), raises(CounterWithoutSettings, "unexpected"),
     ],
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of what lesson 04 builds: splits without a leak, metrics, evaluation, two baselines that count."""
+"""Checks of what lesson 04 builds: splits without a leak, metrics, evaluation, three models that count."""
 
 import copy
 import math
@@ -20,9 +20,9 @@ from skiprec_lite.datasets import Interactions
 from skiprec_lite.windows import Split, Windows
 
 __all__ = [
-    "check_MarkovChain", "check_Popularity", "check_last_n", "check_last_positions", "check_leave_one_out",
-    "check_mean_and_error", "check_mean_per_user", "check_ndcg", "check_pad_left", "check_rank_cases",
-    "check_rank_of_target", "check_sessions", "check_training_windows", "check_user_sequences",
+    "check_MarkovChain", "check_Popularity", "check_WindowCounter", "check_last_n", "check_last_positions",
+    "check_leave_one_out", "check_mean_and_error", "check_mean_per_user", "check_ndcg", "check_pad_left",
+    "check_rank_cases", "check_rank_of_target", "check_sessions", "check_training_windows", "check_user_sequences",
 ]  # fmt: skip
 
 
@@ -623,7 +623,7 @@ check_mean_per_user = Check(
 )
 
 
-# --- Popularity, MarkovChain ---
+# --- Popularity, MarkovChain, WindowCounter ---
 
 # Training items, then one for validation and one for test; nobody is trained on item 5.
 _THREE_USERS = ((1, 2, 1, 2, 3, 4, 5), (2, 3, 1, 5), (4, 5, 3))
@@ -633,7 +633,7 @@ def _baseline(trial: Trial, *options: dict[str, float]) -> None:
     rows = [(u, item, t) for u, history in enumerate(_THREE_USERS) for t, item in enumerate(history)]
     a_few, many = splits.leave_one_out(_log(rows, [*map(len, _THREE_USERS)], 5, trial), length=4), _cases(trial)
     histories = trial.histories(22, [0, 1, 4, 6], 6)
-    for split, items in ((a_few, torch.tensor([[0, 1, 2, 3, 4]])), (many, histories)):
+    for split, items in ((a_few, torch.tensor([[0, 1, 2, 3, 4, 2]])), (many, histories)):
         for settings in options:
             few = "" if len(split.sequences) > 3 else f", sequences {describe(list(split.sequences))}"
             strength = "".join(f", {name}={value}" for name, value in settings.items())
@@ -690,4 +690,20 @@ check_MarkovChain = Check(
     minutes=15,
     difficulty=3,
     mistakes=mistakes.MARKOV_CHAIN,
+)
+check_WindowCounter = Check(
+    part="backbones.WindowCounter",
+    task="A class like `Popularity`, `__init__(self, split, reach=20, last=10, damp=0.3, fade=0.5)`. C(i, j) adds up "
+    "how often j came 1 … reach steps after i within one of `split.sequences`, each time steps^−fade. j scores the "
+    "sum, over the `last` items up to the position, of (1 + age)^−fade · C(i, j) / (10 + sum of row i) / (5 + ratings "
+    "of j)^damp, plus a millionth of j's share. The present item has age 0, padding adds nothing, column 0 has −∞.",
+    hints=(
+        "First the table: for each number of steps the pairs are s[:-steps] and s[steps:]. Equal ones add up.",
+        "Row and position of each True: `where.nonzero()`. Pad on the left, then look `age` places back.",
+    ),
+    body=lambda trial: _baseline(trial, {}, {"reach": 2, "last": 3, "damp": 0.0, "fade": 1.0}),
+    minutes=30,
+    difficulty=5,
+    importance="extra",
+    mistakes=mistakes.WINDOW_COUNTER,
 )

@@ -1,26 +1,20 @@
-"""Figures of lesson 04, from plain arrays; nothing here knows a model."""
+"""Figures and tables of lesson 04, from plain arrays, windows and result tables; nothing here knows a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
+import torch
 from matplotlib.patches import Patch, Rectangle
 
-from skiprec_course.plots import COLOURS, new_figure, show
-
-HATCHES = ("", "", "///", "...", "xx")
+from skiprec_course.plots import COLOURS, means_with_errors, new_figure, show
+from skiprec_lite.datasets import Interactions
+from skiprec_lite.windows import Split, Windows
 
 
 def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, picture: str) -> None:
-    """Three views of a log of interactions: history lengths, the tail of popularity, the time between two events.
-
-    Args:
-        lengths: items of each user.
-        counts: interactions of each item.
-        gaps: seconds between an event and the one before of the same user.
-        picture: the figure's name, "ROOM/NAME".
-    """
+    """Items of each user, interactions of each item, seconds between an event and the one before."""
     figure, axes = new_figure(11.2, 3.2, columns=3)
     left, middle, right = axes[0]
     left.hist(lengths, bins=np.geomspace(lengths.min(), lengths.max() + 1, 26), color=COLOURS[0], edgecolor="white")
@@ -34,109 +28,99 @@ def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, pict
     middle.set(title="How popular is a film?", xlabel="rank of the film", ylabel="ratings", xscale="log", yscale="log")
     middle.xaxis.set_major_formatter("{x:g}")
     middle.yaxis.set_major_formatter("{x:g}")
-    edges = [-0.5, 0.5, 5, 60, 3600, 86400, np.inf]
     names = ["same\nsecond", "1–4 s", "5–59 s", "1–59\nmin", "1–23\nhours", "a day\nor more"]
-    shares = np.histogram(gaps, edges)[0] / len(gaps)
-    colours, hatches = [COLOURS[1]] + [COLOURS[0]] * 5, ["//"] + [""] * 5
-    bars = right.bar(range(6), shares, color=colours, hatch=hatches, edgecolor="white")
+    shares = np.histogram(gaps, [-0.5, 0.5, 5, 60, 3600, 86400, np.inf])[0] / len(gaps)
+    two_colours = [COLOURS[1]] + [COLOURS[0]] * 5
+    bars = right.bar(range(6), shares, color=two_colours, hatch=["//"] + [""] * 5, edgecolor="white")
     right.bar_label(bars, fmt="{:.0%}", fontsize=9, padding=2)
     right.set(title="How long after the rating before?", ylabel="share of ratings", ylim=(0, 1.15 * shares.max()))
     right.set_xticks(range(6), names, fontsize=8.5)
-    for axis in axes[0]:
-        axis.title.set_fontsize(11)
     show(figure, picture)
 
 
-def rows_of_cells(
-    panels: Mapping[str, tuple[np.ndarray, Sequence[str]]],
-    roles: Sequence[str],
-    picture: str,
-    *,
-    texts: Mapping[str, np.ndarray] | None = None,
-    mark_last: str = "",
-    xlabel: str = "",
-    cell: float = 0.2,
-) -> None:
-    """Rows of cells, the role of each shown by colour and hatch; panels one below the other, one legend.
+def padded(grids: Mapping[str, np.ndarray], picture: str) -> None:
+    """Padded histories, a panel for each side; where a prediction is read is framed."""
+    users = [f"user {row + 1}" for row in range(len(next(iter(grids.values()))))]
+    roles = {side: ((grid > 0).astype(int), users) for side, grid in grids.items()}
+    _rows_of_cells(roles, ("padding", "a film"), picture, texts=grids)
 
-    Args:
-        panels: title -> (role of each cell as an index into `roles`, shape (row, column); a label for each row).
-        roles: names of the roles; the first one is drawn pale.
-        picture: the figure's name, "ROOM/NAME".
-        texts: title -> what to write into each cell, of the same shape.
-        mark_last: draw a frame around the last column of each panel, with this name in the legend.
-        xlabel: what runs along a row.
-        cell: side of a cell in inches.
-    """
-    heights = [len(kinds) for kinds, _ in panels.values()]
+
+def one_history(rules: Mapping[str, Callable[[Interactions], Split]], length: int, picture: str) -> None:
+    """One made-up history under each rule: what is only read, trained on, and held out for what."""
+    log = pd.DataFrame({"user": 0, "item": range(1, length + 1), "timestamp": range(length)})
+    names, kinds = tuple(map(str, log["item"])), np.zeros((len(rules), length), dtype=int)
+    for row, rule in zip(kinds, rules.values()):
+        split = rule(Interactions(log, ("0",), names, names))
+        for number, part in enumerate((split.train, split.validation, split.test), start=1):
+            row[part.targets[part.scored()].numpy() - 1] = number
+    roles = ("only read", "training target", "validation target", "test target")
+    _rows_of_cells({"One history, oldest film first": (kinds, list(rules))}, roles, picture)
+
+
+def _rows_of_cells(
+    panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], roles: Sequence[str], picture: str,
+    texts: Mapping[str, np.ndarray] | None = None,
+) -> None:  # fmt: skip
+    """Rows of cells, the role of each (an index into `roles`) by colour and hatch; with texts, the last one framed."""
+    cell, heights = 0.32 if texts else 0.2, [len(kinds) for kinds, _ in panels.values()]
     width = max(kinds.shape[1] for kinds, _ in panels.values())
-    total = cell * sum(heights) + 0.4 * len(panels) + (0.65 if xlabel else 0.45)
+    total = cell * sum(heights) + 0.4 * len(panels) + 0.45
     figure, axes = new_figure(cell * width + 1.6, total, rows=len(panels), height_ratios=heights)
-    styles: list[dict[str, Any]] = [{"facecolor": "0.93", "edgecolor": "white"}]
-    styles += [{"facecolor": COLOURS[i - 1], "edgecolor": "white", "hatch": HATCHES[i]} for i in range(1, len(roles))]
+    looks = zip(("0.93", *COLOURS), ("", "", "///", "..."))
+    styles = [{"facecolor": colour, "edgecolor": "white", "hatch": hatch} for colour, hatch in looks]
+    framed: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": 2}
+    handles = [Patch(label="position −1, where a prediction is read", **framed)] if texts else []
+    handles[:0] = [Patch(label=name, **style) for name, style in zip(roles, styles)]
     for axis, (title, (kinds, labels)) in zip(axes[:, 0], panels.items()):
         for (row, column), kind in np.ndenumerate(kinds):
             axis.add_patch(Rectangle((column, row), 1, 1, linewidth=0.8, **styles[kind]))
-            if texts is not None:
-                colour = "0.55" if kind == 0 else "white"
-                middle = (column + 0.5, row + 0.52)
-                axis.text(*middle, str(texts[title][row, column]), ha="center", va="center", color=colour, fontsize=9.5)
-        if mark_last:
-            frame = Rectangle((kinds.shape[1] - 1, 0), 1, len(kinds), fill=False, edgecolor="black", linewidth=2)
-            frame.set_clip_on(False)
-            axis.add_patch(frame)
+            if texts:
+                look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white" if kind else "0.4"}
+                axis.text(column + 0.5, row + 0.52, str(texts[title][row, column]), fontsize=9.5, **look)
+        if texts:
+            axis.add_patch(Rectangle((width - 1, 0), 1, len(kinds), clip_on=False, **framed))
         axis.set(xlim=(0, width), ylim=(len(kinds), 0), aspect="equal", xticks=[])
         axis.set_yticks(np.arange(len(kinds)) + 0.5, labels)
         axis.set_title(title, loc="left")
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
-    axes[-1, 0].set_xlabel(xlabel)
-    handles: list[Patch] = [Patch(label=name, **style) for name, style in zip(roles, styles)]
-    if mark_last:
-        handles.append(Patch(fill=False, edgecolor="black", linewidth=2, label=mark_last))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     show(figure, picture)
 
 
-def resampled(
-    panels: Mapping[str, Mapping[str, np.ndarray]],
-    picture: str,
-    *,
-    xlabel: str,
-    errors: Mapping[str, tuple[float, float]] | None = None,
-) -> None:
-    """Histograms of bootstrap means, panels on one scale, with a line at 0 and a bar of two standard errors.
-
-    Args:
-        panels: title -> name of a way to resample -> means.
-        picture: the figure's name, "ROOM/NAME".
-        xlabel: name and unit of the means.
-        errors: title -> (mean, standard error by the formula), drawn as a bar over the histograms.
-    """
-    figure, axes = new_figure(3.7 * len(panels), 3.2, columns=len(panels), sharex=True, sharey=True)
-    flat = np.concatenate([values for ways in panels.values() for values in ways.values()])
-    bins = np.linspace(flat.min(), flat.max(), 90)
-    for axis, (title, ways) in zip(axes[0], panels.items()):
-        for index, (name, values) in enumerate(ways.items()):
-            style = {"histtype": "stepfilled", "alpha": 0.55} if index == 0 else {"histtype": "step", "linewidth": 1.6}
-            axis.hist(values, bins=bins, density=True, color=COLOURS[index], label=name, **style)
-        axis.axvline(0, color="black", linestyle=":", linewidth=1.4, label="no difference")
-        if errors:
-            mean, error = errors[title]
-            place = axis.get_xaxis_transform()
-            axis.errorbar(
-                mean, 0.94, xerr=2 * error, fmt="o", color="black", markersize=4.5, capsize=4, transform=place,
-                label="mean ± 2 standard errors (formula)",
-            )  # fmt: skip
-        axis.set_title(title, loc="left", fontsize=10.5)
-        axis.set(xlabel=xlabel, yticks=[])
-    axes[0, 0].set_ylabel("density")
-    _headroom(axes[0])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False, columnspacing=1.4)
-    show(figure, picture)
+def windows_table(parts: Mapping[str, Windows]) -> pd.DataFrame:
+    """All rows of these windows as text, with what each user has met at the last position."""
+    rows = {}
+    for part, windows in parts.items():
+        for number in range(len(windows)):
+            row = windows.rows(slice(number, number + 1))
+            cells = (row.items[0], row.targets[0], row.cut, row.seen[0], row.past()[-1])
+            rows[f"{part}, row {number}"] = [" ".join(map(str, items.tolist())) for items in cells]
+    return pd.DataFrame(rows, index=["items", "targets", "cut", "seen", "past at −1"]).T
 
 
-def _headroom(axes: Sequence[Axes]) -> None:
-    """Leave room over the histograms for the bars of the formula; the axes share their scale."""
-    axes[0].set_ylim(0, 1.2 * axes[0].get_ylim()[1])
+def of_seeds(users: pd.DataFrame, model: str, measure: str) -> torch.Tensor:
+    """What each user has under each seed of a model, (seed, user), from a table such as models_users.csv."""
+    mine = users["run"].str.fullmatch(rf"{model}(, seed \d+)?") & (users["measure"] == measure)
+    return torch.from_numpy(users[mine].iloc[:, 2:].to_numpy(dtype=float, copy=True))
+
+
+def with_errors(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The mean of each column with its standard error over the rows, the users: a line of text for each table."""
+    number = "{:.4f}".format
+    return pd.DataFrame({name: of.mean().map(number) + " ± " + of.sem().map(number) for name, of in tables.items()}).T
+
+
+def two_errors(values: Mapping[str, torch.Tensor]) -> pd.DataFrame:
+    """The mean of each (seed, user), with one standard error over users and one over seeds."""
+    rows = {}
+    for name, of in values.items():  # (seed, user)
+        rows[name] = (of.mean(), of.mean(0).std() / of.shape[1] ** 0.5, of.mean(1).std() / of.shape[0] ** 0.5)
+    return pd.DataFrame(rows, index=["mean", "± users", "± seeds"], dtype=float).T
+
+
+def differences(table: pd.DataFrame, picture: str) -> None:
+    """The rows of `two_errors` as points; a bar is two standard errors, over users and seeds together."""
+    rows = {name: (float(mean), float(np.hypot(*errors))) for name, mean, *errors in table.itertuples()}
+    label = "NDCG@10 minus the counter's (bars: two standard errors)"
+    means_with_errors({"no difference": (0, 0), **rows}, picture, xlabel=label, reference="no difference")

@@ -462,3 +462,19 @@ MARKOV_CHAIN = (
             'len(self.share))\n        self.register_buffer("met", torch.from_numpy(met))\n\n')
             .replace("count.sum(dim=-1, keepdim=True)", "self.met[items].unsqueeze(-1)")),
 )  # fmt: skip
+
+WINDOW_COUNTER = (
+    Mistake("pairs of one user's last items and the next user's first are counted: stay within each sequence",
+            "pairs, nearness = [], []", "pairs, nearness = [], []\n        split = __import__('dataclasses').replace("
+            "split, sequences=[np.concatenate(split.sequences)])"),
+    Mistake("pairs are counted backwards: what came *before*", "array([before, after])", "array([after, before])"),
+    Mistake("a pair counts less the further it is apart: steps^−fade", "float(steps) ** -fade", "1.0"),
+    Mistake("the *newest* item weighs most: its age is 0", "(1.0 + age)", "float(self.last - age)"),
+    Mistake("only the present item is read: add up the rows of the last few", "in range(self.last)", "in range(1)"),
+    Mistake("an item that stands twice among the last counts twice", "read[line, item] +=", "read[line, item] ="),
+    Mistake("`damp` takes popularity *out*: divide", "/ damped[j]", "* damped[j]"),
+    Mistake("`damp` goes by the ratings of j, the item to score, not of i", "damped[j]", "damped[i]"),
+    Mistake("the 10 is missing: rows that were seldom counted weigh as much as others", "(10 + total[i])", "total[i]"),
+    Mistake("a millionth of popularity is missing: it orders what was never counted", " + 1e-6 * self.share", ""),
+    Mistake("column 0 is padding: −∞", "scores[:, 0] = -torch.inf", "scores[:, 0] = 0"),
+)  # fmt: skip
