@@ -176,12 +176,12 @@ def _check_sizes(kind: type, sizes: dict, held: dict[str, Shape], prefix: str) -
 def _telling(kind: type, sizes: dict) -> dict[str, Shape]:
     """The weights whose shapes, together with the number of blocks, tell how large a model is."""
     rows, channels = sizes["num_items"] + 1, sizes["channels"]
+    told = {"embedding.weight": (rows, sizes.get("embedding_channels") or channels)}  # a policy's may be another
     if kind is PolicyNetwork:
-        read = sizes["embedding_channels"] or channels
-        return {"embedding.weight": (rows, read), "output.weight": (2 * sizes["num_blocks"], channels)}
+        return told | {"output.weight": (2 * sizes["num_blocks"], channels)}
     if kind is SASRec:
-        return {"embedding.weight": (rows, channels), "positions": (sizes["max_length"], channels)}
-    return {"embedding.weight": (rows, channels), "blocks.0.conv1.weight": (channels, channels, sizes["kernel_size"])}
+        return told | {"positions": (sizes["max_length"], channels)}
+    return told | ({"blocks.0.conv1.weight": (channels, channels, sizes["kernel_size"])} if sizes["dilations"] else {})
 
 
 def _check_shapes(model: nn.Module, held: dict[str, Shape]) -> None:

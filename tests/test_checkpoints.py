@@ -43,6 +43,7 @@ MODELS: dict[str, Callable[[], Backbone | SkipRec]] = {
     "plain NextItNet": lambda: net(rezero=False),
     "SkipRec": skiprec,
     "tied SkipRec": lambda: skiprec(tied=True),
+    "NextItNet without a block": lambda: randomise(NextItNet(NUM_ITEMS, channels=8, dilations=())),
     "SASRec": sasrec,
     "SkipRec with a GRU": lambda: with_a_gru(net()),
     "SkipRec on SASRec": lambda: with_a_gru(sasrec()),
