@@ -370,8 +370,9 @@ def test_the_committed_table_holds_each_run_as_it_is_defined(name: str) -> None:
         check(run)
         assert (row["settings"], row["seed"], row["model"]) == (run.settings(), run.seed, run.model)
     # two counters may hold the same counts and read them otherwise, two rules may choose the same gates
-    again = table["model"].isin(runs.COUNTING) | table["settings"].str.contains('"stored"')
-    assert table[~again]["weights"].dropna().is_unique
+    trained = table[table["epochs"] > 0]
+    assert trained["weights"].notna().all()
+    assert trained["weights"].is_unique
     if not EXPERIMENTS[name].test:
         assert table["ndcg@10 unseen"].isna().all()
         assert table["ndcg@10 all"].isna().all()
@@ -387,5 +388,4 @@ def test_each_user_s_numbers_have_the_mean_that_the_table_says(path: Path) -> No
     names = of_users.index.unique("measure")
     assert set(of_users.index) == {(run, name) for run in table.index for name in names}
     for (run, name), mean in of_users.mean(axis=1).items():
-        # three digits, and a thirtieth, which MRR@5 gives often, is always rounded to the same side
-        assert mean == pytest.approx(table[name][run], abs=1e-4)
+        assert mean == pytest.approx(table[name][run], abs=5e-5)  # of 943 numbers with three digits or four

@@ -160,7 +160,7 @@ def _finished(path: Path, runs: list[Run], data: Interactions | None) -> set[str
 
 def _refuse_a_setting_without_effect(row: dict[str, Any], path: Path) -> None:
     """Two runs that end with the same bits: what was varied between them is not read by anything."""
-    if not path.exists() or row["model"] in COUNTING or '"stored"' in row["settings"]:  # counts; gates may agree
+    if not path.exists() or not row["epochs"]:  # not trained: two ways to read counts or to choose gates may agree
         return
     table = read_table(path)
     for twin in table[table["weights"] == row["weights"]].to_dict("records"):
@@ -180,7 +180,7 @@ def _save_weights(outcome: Outcome, folder: Path, *, command: str) -> None:
 
 
 def _of_users(run: Run, measure: str, values: Tensor) -> dict[str, str]:
-    short = [f"{round(value, 3):g}".removeprefix("0") or "0" for value in values.tolist()]  # half as large a file
+    short = [f"{round(value, 4):g}".removeprefix("0") or "0" for value in values.tolist()]  # half as large a file
     return {"run": run.name, "measure": measure} | {f"user {i}": value for i, value in enumerate(short)}
 
 
