@@ -44,7 +44,7 @@ TEXTBOOK_CODE = 1_725  # without docstrings, blanks and comments
 LONGEST_FILE = 230
 GIVEN_LINES = 1_830  # with the command line
 LAB_LINES = 1_600
-CLASSROOM_LINES = 11_440
+CLASSROOM_LINES = 11_640
 LONGEST_FUNCTION = 60  # without its docstring
 ROOMS = (
     "gumbel", "temperature", "straight_through", "next_item", "protocol", "nextitnet", "depth", "skiprec",

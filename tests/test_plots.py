@@ -3,13 +3,18 @@
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from skiprec_course import plots
+from skiprec_course.nextitnet import figures as nextitnet
+from skiprec_lite import blocks
 
 COURSE = Path(plots.__file__).parent
 PICTURE = "whose_pattern/patterns"
@@ -70,9 +75,28 @@ def test_gate_maps_draw_each_gate_at_its_place() -> None:
         assert dots == set(zip(*np.nonzero(expected == 0), strict=True))
 
 
-def test_the_committed_drawing_says_what_the_code_draws(tmp_path: Path) -> None:
-    plots.save_skiprec_drawing(tmp_path / "skiprec.svg")
-    committed = Path(__file__).resolve().parent.parent / "notebooks" / "figures" / "skiprec.svg"
-    words = [re.findall(r"<text[^>]*>([^<]+)", path.read_text()) for path in (tmp_path / "skiprec.svg", committed)]
-    assert len(words[0]) > 10
+@pytest.mark.parametrize(
+    ("save", "name", "least"),
+    [(plots.save_skiprec_drawing, "skiprec.svg", 10), (nextitnet.save_nextitnet_drawing, "nextitnet.svg", 9)],
+)
+def test_a_committed_drawing_says_what_the_code_draws(
+    save: Callable[[Path], None], name: str, least: int, tmp_path: Path
+) -> None:
+    save(tmp_path / name)
+    committed = Path(__file__).resolve().parent.parent / "notebooks" / "figures" / name
+    words = [re.findall(r"<text[^>]*>([^<]+)", path.read_text()) for path in (tmp_path / name, committed)]
+    assert len(words[0]) > least
     assert words[0] == words[1]
+
+
+def test_the_edges_of_nextitnet_are_those_of_its_convolutions() -> None:
+    """What is lit below the last output is what autograd says it reads, row by row."""
+    for dilations in ((1, 4), (4, 4), (2, 1)):
+        _, axes = plots.new_figure(2, 2)
+        lit = nextitnet._draw_edges(axes[0, 0], dilations, 60)
+        assert len(lit) == 2 * len(dilations) + 1
+        stack = nn.Sequential(*[blocks.ResidualBlock(4, dilation=d, rezero=False) for d in dilations])
+        inputs = torch.randn(64, 60, 4, requires_grad=True)
+        (slope,) = torch.autograd.grad(stack(inputs)[:, -1].pow(2).sum(), inputs)
+        read = (slope != 0).any(dim=2).any(dim=0).flip(0)
+        assert lit[0] == set(read.nonzero()[:, 0].tolist())

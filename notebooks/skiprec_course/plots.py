@@ -11,15 +11,18 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch, Patch
 from matplotlib.ticker import MaxNLocator
 
 COLOURS = sns.color_palette("colorblind")
 KEEP, SKIP = COLOURS[0], (0.93, 0.93, 0.93)
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+Dots = Mapping[str, Mapping[str, tuple[float, float]]]  # name of a row -> name of a series -> (value, standard error)
 
 
 def show(figure: Figure, picture: str) -> None:
@@ -132,6 +135,65 @@ def means_with_errors(
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlabel=xlabel)
+    show(figure, picture)
+
+
+def dot_panels(
+    panels: Mapping[str, Dots],
+    picture: str,
+    *,
+    xlabel: str | Sequence[str],
+    band: tuple[float, float, str] | None = None,
+    reference: str = "",
+    line: float | None = None,
+    from_zero: bool = False,
+) -> None:
+    """Dots with bars of two standard errors, a row for each name, a marker for each series; panels side by side.
+
+    Args:
+        panels: title -> name of a row -> name of a series -> (value, standard error; 0 draws no bar).
+        picture: the figure's name, "ROOM/NAME".
+        xlabel: name and unit of the values: one for all panels, which then share their scale, or one each.
+        band: (from, to, name) of a grey stripe behind the dots.
+        reference: the row that the others are compared with: black, its first value as a dashed line.
+        line: where else to draw a dashed line, such as 0 for differences.
+        from_zero: let every horizontal axis begin at 0.
+    """
+    xlabels = [xlabel] * len(panels) if isinstance(xlabel, str) else list(xlabel)
+    names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
+    series = list(dict.fromkeys(s for rows in panels.values() for values in rows.values() for s in values))
+    width = 5.2 * len(panels) if len(panels) > 1 else 8.0
+    figure, axes = new_figure(width, 1.3 + 0.36 * len(names), columns=len(panels), sharey=True,
+                              sharex=isinstance(xlabel, str))  # fmt: skip
+    for axis, (title, rows), label in zip(axes[0], panels.items(), xlabels):
+        if band:
+            axis.axvspan(band[0], band[1], color="0.85", linewidth=0, zorder=0, label=band[2])
+        at = next(iter(rows[reference].values()))[0] if reference else line
+        if at is not None:
+            axis.axvline(at, color="grey", linestyle="--", linewidth=1)
+        for name, values in rows.items():
+            for key, (value, error) in values.items():
+                index = series.index(key)
+                axis.errorbar(
+                    value, names.index(name), xerr=2 * error if error else None, fmt=MARKERS[index], capsize=3,
+                    color="black" if name == reference else COLOURS[index], markersize=6.5,
+                )  # fmt: skip
+        axis.grid(axis="y", color="0.92", linewidth=0.8)
+        axis.set_axisbelow(True)
+        axis.set_title(title, loc="left")
+        axis.set_xlabel(label)
+        axis.set_ylim(len(names) - 0.6, -0.4)
+        if from_zero:
+            axis.set_xlim(left=0)
+    axes[0, 0].set_yticks(range(len(names)), names)
+    looks = [{"color": COLOURS[index], "marker": marker} for index, marker in zip(range(len(series)), MARKERS)]
+    handles: list[Artist] = [
+        Line2D([], [], linestyle="", markersize=6.5, label=name, **look)
+        for name, look in zip(series, looks if len(series) > 1 else ())
+    ]
+    handles += [Patch(color="0.85", label=band[2])] if band else []
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     show(figure, picture)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from matplotlib.patches import Patch, Rectangle
 
-from skiprec_course.plots import COLOURS, means_with_errors, new_figure, show
+from skiprec_course.plots import COLOURS, dot_panels, new_figure, show
 from skiprec_lite.datasets import Interactions
 from skiprec_lite.windows import Split, Windows
 
@@ -121,6 +121,5 @@ def two_errors(values: Mapping[str, torch.Tensor]) -> pd.DataFrame:
 
 def differences(table: pd.DataFrame, picture: str) -> None:
     """The rows of `two_errors` as points; a bar is two standard errors, over users and seeds together."""
-    rows = {name: (float(mean), float(np.hypot(*errors))) for name, mean, *errors in table.itertuples()}
-    label = "NDCG@10 minus the counter's (bars: two standard errors)"
-    means_with_errors({"no difference": (0, 0), **rows}, picture, xlabel=label, reference="no difference")
+    rows = {name: {"": (float(mean), float(np.hypot(*errors)))} for name, mean, *errors in table.itertuples()}
+    dot_panels({"": rows}, picture, xlabel="NDCG@10 minus the counter's (bars: two standard errors)", line=0)
