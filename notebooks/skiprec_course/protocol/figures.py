@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from skiprec_course.plots import COLOURS, LINES, MARKERS, new_figure, show
+from skiprec_course.plots import COLOURS, MARKERS, new_figure, show
+from skiprec_lite.metrics import mean_and_error
 
 Dots = Mapping[str, Mapping[str, tuple[float, float]]]
 
@@ -26,7 +28,7 @@ def dot_panels(
     Args:
         panels: title -> name of a row -> name of a series -> (value, standard error; 0 draws no bar).
         picture: the figure's name, "ROOM/NAME".
-        xlabel: name and unit of the values, one for all panels or one each.
+        xlabel: name and unit of the values: one for all panels, which then share their scale, or one each.
         band: (from, to, name) of a grey stripe behind the dots.
         from_zero: let every horizontal axis begin at 0.
     """
@@ -34,7 +36,8 @@ def dot_panels(
     names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
     series = list(dict.fromkeys(s for rows in panels.values() for values in rows.values() for s in values))
     width = 5.2 * len(panels) if len(panels) > 1 else 8.0
-    figure, axes = new_figure(width, 1.3 + 0.36 * len(names), columns=len(panels), sharey=True)
+    figure, axes = new_figure(width, 1.3 + 0.36 * len(names), columns=len(panels), sharey=True,
+                              sharex=isinstance(xlabel, str))  # fmt: skip
     for axis, (title, rows), label in zip(axes[0], panels.items(), xlabels):
         if band:
             axis.axvspan(band[0], band[1], color="0.85", linewidth=0, zorder=0, label=band[2])
@@ -60,36 +63,32 @@ def dot_panels(
     show(figure, picture)
 
 
-def credit_by_rank(
-    lines: Mapping[str, np.ndarray], picture: str, *, xlabel: str, ylabel: str, end: float = 0.0
+def models_in_both_rankings(
+    title: str, found: Mapping[str, Mapping[str, torch.Tensor]], picture: str, *, xlabel: str
 ) -> None:
-    """Lines over the rank 1, 2, …, on a logarithmic axis.
+    """Draw the mean and error of each user's numbers: name of a model -> name of a ranking -> a number a user."""
+    rows = {name: {key: mean_and_error(values) for key, values in both.items()} for name, both in found.items()}
+    dot_panels({title: rows}, picture, xlabel=xlabel)
 
-    Args:
-        lines: name -> value at rank 1, 2, ….
-        picture: the figure's name, "ROOM/NAME".
-        xlabel: what the rank is.
-        ylabel: name and unit of the values.
-        end: where to draw a dotted vertical line; 0 draws none.
-    """
-    figure, axes = new_figure(7.2, 3.4)
-    axis = axes[0, 0]
-    for index, (name, values) in enumerate(lines.items()):
-        style: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index], "linewidth": 2}
-        axis.plot(np.arange(1, len(values) + 1), values, label=name, **style)
-    if end:
-        axis.axvline(end, color="0.4", linestyle=":", linewidth=1.2)
-        axis.annotate(f" rank {end:g}", (end, 1.0), va="top", fontsize=9, color="0.35")
-    axis.set(xscale="log", xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.03))
-    axis.xaxis.set_major_formatter("{x:g}")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    show(figure, picture)
+
+def published_dots(table: pd.DataFrame) -> list[tuple[str, str, str, float]]:
+    """Rows of published.csv for `comparable_groups`: data set, what has to be alike, model, NDCG@10."""
+    dots = []
+    for row in table.to_dict("records"):
+        ranking = {"in": "all", "removed": "unseen"}[row["seen"]] if row["ranking"] == "all items" else row["ranking"]
+        ties, repository = row["ties"].split(",")[0], row["source"].split(",")[0]
+        commit = "a commit a row" if repository == "RUCAIBox/RecBole" else row["commit"]
+        group = f"{ranking}, ties: {ties} ({repository} @ {commit})"
+        dots.append((row["dataset"], group, row["model"], row["ndcg@10"]))
+    return dots
 
 
 def comparable_groups(
     dots: Sequence[tuple[str, str, str, float]], picture: str, *, xlabel: str, own: str = "(ours)"
 ) -> None:
     """Dots in groups, a stripe behind each group: within a stripe values may be compared, across stripes not.
+
+    The axis is logarithmic and each dot has its value beside it, so that near ones can be told apart.
 
     Args:
         dots: (panel, group, name, value); panels from left to right, groups and names from top to bottom.
@@ -101,7 +100,7 @@ def comparable_groups(
     for title, group, name, value in dots:
         panels.setdefault(title, {}).setdefault(group, []).append((name, value))
     rows = {title: sum(len(group) + 1 for group in groups.values()) for title, groups in panels.items()}
-    figure, axes = new_figure(6.0 * len(panels), 1.0 + 0.235 * max(rows.values()), columns=len(panels))
+    figure, axes = new_figure(5.7 * len(panels), 1.0 + 0.205 * max(rows.values()), columns=len(panels), sharex=True)
     for axis, (title, groups) in zip(axes[0], panels.items()):
         line, names, places = 0.0, [], []
         for number, (group, members) in enumerate(groups.items()):
@@ -111,13 +110,17 @@ def comparable_groups(
                 style = {"marker": "*", "s": 95, "color": "black"}
             for step, (name, value) in enumerate(members, start=1):
                 axis.scatter(value, line + step, zorder=3, **style)
+                axis.annotate(f"{value:.4f}"[1:], (value, line + step), (7, 0), textcoords="offset points",
+                              va="center", fontsize=7.5)  # fmt: skip
                 places.append(line + step)
                 names.append(name)
             line += len(members) + 1
-        axis.set_yticks(places, names, fontsize=8.5)
+        axis.set_yticks(places, names, fontsize=8)
         axis.tick_params(axis="y", length=0)
-        axis.set(ylim=(line - 0.4, -0.6), xlim=(0, None), xlabel=xlabel)
-        axis.margins(x=0.08)
+        axis.set(ylim=(line - 0.4, -0.6), xscale="log", xlim=(0.045, 0.95), xlabel=xlabel)
+        ticks = (0.05, 0.1, 0.2, 0.5)
+        axis.set_xticks(ticks, [f"{tick:g}"[1:] for tick in ticks])
+        axis.set_xticks([], minor=True)
         axis.set_title(title, loc="left")
     handles = [
         Line2D([], [], linestyle="", marker="o", color=COLOURS[0], label="published, not re-run here"),
@@ -131,7 +134,7 @@ def _stripe(axis: Axes, top: float, rows: int, name: str, number: int) -> None:
     colour = "0.91" if number % 2 == 0 else "0.97"
     axis.axhspan(top - 0.5, top + rows - 0.5, color=colour, linewidth=0, zorder=0)
     across = axis.get_yaxis_transform()
-    axis.text(0.99, top, name, transform=across, ha="right", va="center", fontsize=8, style="italic")
+    axis.text(0.99, top, name, transform=across, ha="right", va="center", fontsize=7.5, style="italic")
 
 
 def _dot(index: int, name: str) -> Line2D:
