@@ -7,60 +7,9 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from skiprec_course.plots import COLOURS, MARKERS, new_figure, show
+from skiprec_course.plots import COLOURS, dot_panels, new_figure, show
 from skiprec_lite.metrics import mean_and_error
-
-Dots = Mapping[str, Mapping[str, tuple[float, float]]]
-
-
-def dot_panels(
-    panels: Mapping[str, Dots],
-    picture: str,
-    *,
-    xlabel: str | Sequence[str],
-    band: tuple[float, float, str] | None = None,
-    from_zero: bool = True,
-) -> None:
-    """Dots with bars of two standard errors, a row for each name, a marker for each series; panels side by side.
-
-    Args:
-        panels: title -> name of a row -> name of a series -> (value, standard error; 0 draws no bar).
-        picture: the figure's name, "ROOM/NAME".
-        xlabel: name and unit of the values: one for all panels, which then share their scale, or one each.
-        band: (from, to, name) of a grey stripe behind the dots.
-        from_zero: let every horizontal axis begin at 0.
-    """
-    xlabels = [xlabel] * len(panels) if isinstance(xlabel, str) else list(xlabel)
-    names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
-    series = list(dict.fromkeys(s for rows in panels.values() for values in rows.values() for s in values))
-    width = 5.2 * len(panels) if len(panels) > 1 else 8.0
-    figure, axes = new_figure(width, 1.3 + 0.36 * len(names), columns=len(panels), sharey=True,
-                              sharex=isinstance(xlabel, str))  # fmt: skip
-    for axis, (title, rows), label in zip(axes[0], panels.items(), xlabels):
-        if band:
-            axis.axvspan(band[0], band[1], color="0.85", linewidth=0, zorder=0, label=band[2])
-        for name, values in rows.items():
-            for key, (value, error) in values.items():
-                index = series.index(key)
-                axis.errorbar(
-                    value, names.index(name), xerr=2 * error if error else None, fmt=MARKERS[index], capsize=3,
-                    color=COLOURS[index], markersize=6.5,
-                )  # fmt: skip
-        axis.grid(axis="y", color="0.92", linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.set_title(title, loc="left")
-        axis.set_xlabel(label)
-        axis.set_ylim(len(names) - 0.6, -0.4)
-        if from_zero:
-            axis.set_xlim(left=0)
-    axes[0, 0].set_yticks(range(len(names)), names)
-    handles: list[Any] = [_dot(index, name) for index, name in enumerate(series)] if len(series) > 1 else []
-    handles += [Patch(color="0.85", label=band[2])] if band else []
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    show(figure, picture)
 
 
 def models_in_both_rankings(
@@ -68,7 +17,7 @@ def models_in_both_rankings(
 ) -> None:
     """Draw the mean and error of each user's numbers: name of a model -> name of a ranking -> a number a user."""
     rows = {name: {key: mean_and_error(values) for key, values in both.items()} for name, both in found.items()}
-    dot_panels({title: rows}, picture, xlabel=xlabel)
+    dot_panels({title: rows}, picture, xlabel=xlabel, from_zero=True)
 
 
 def published_dots(table: pd.DataFrame) -> list[tuple[str, str, str, float]]:
@@ -135,7 +84,3 @@ def _stripe(axis: Axes, top: float, rows: int, name: str, number: int) -> None:
     axis.axhspan(top - 0.5, top + rows - 0.5, color=colour, linewidth=0, zorder=0)
     across = axis.get_yaxis_transform()
     axis.text(0.99, top, name, transform=across, ha="right", va="center", fontsize=7.5, style="italic")
-
-
-def _dot(index: int, name: str) -> Line2D:
-    return Line2D([], [], linestyle="", marker=MARKERS[index], color=COLOURS[index], markersize=6.5, label=name)
