@@ -30,8 +30,8 @@ def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, pict
     middle.yaxis.set_major_formatter("{x:g}")
     names = ["same\nsecond", "1–4 s", "5–59 s", "1–59\nmin", "1–23\nhours", "a day\nor more"]
     shares = np.histogram(gaps, [-0.5, 0.5, 5, 60, 3600, 86400, np.inf])[0] / len(gaps)
-    bars = right.bar(range(6), shares, color=[COLOURS[1]] + [COLOURS[0]] * 5, hatch=["//"] + [""] * 5, edgecolor="white")
-    right.bar_label(bars, fmt="{:.0%}", fontsize=9, padding=2)
+    bar = right.bar(range(6), shares, color=[COLOURS[1], *[COLOURS[0]] * 5], hatch=["//", *[""] * 5], edgecolor="white")
+    right.bar_label(bar, fmt="{:.0%}", fontsize=9, padding=2)
     right.set(title="How long after the rating before?", ylabel="share of ratings", ylim=(0, 1.15 * shares.max()))
     right.set_xticks(range(6), names, fontsize=8.5)
     show(figure, picture)
