@@ -137,4 +137,4 @@ def differences(panels: Mapping[str, pd.DataFrame], picture: str) -> None:
         for name, mean, *errors in table.itertuples():
             kind = "a policy chooses its blocks" if name.startswith("SkipRec") else "runs all its blocks"
             dots[title][name.replace("1 blocks", "1 block")] = {kind: (1000 * mean, 1000 * float(np.hypot(*errors)))}
-    dot_panels(dots, picture, xlabel="NDCG@10 minus the counter's, in thousandths (bars: two errors)", line=0)
+    dot_panels(dots, picture, xlabel="NDCG@10 minus the counter's, in thousandths\n(bars: two standard errors)", line=0)
