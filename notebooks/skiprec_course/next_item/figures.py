@@ -30,12 +30,16 @@ def log_portrait(lengths: np.ndarray, counts: np.ndarray, gaps: np.ndarray, pict
     middle.yaxis.set_major_formatter("{x:g}")
     names = ["same\nsecond", "1–4 s", "5–59 s", "1–59\nmin", "1–23\nhours", "a day\nor more"]
     shares = np.histogram(gaps, [-0.5, 0.5, 5, 60, 3600, 86400, np.inf])[0] / len(gaps)
-    two_colours = [COLOURS[1]] + [COLOURS[0]] * 5
-    bars = right.bar(range(6), shares, color=two_colours, hatch=["//"] + [""] * 5, edgecolor="white")
-    right.bar_label(bars, fmt="{:.0%}", fontsize=9, padding=2)
+    bar = right.bar(range(6), shares, color=[COLOURS[1], *[COLOURS[0]] * 5], hatch=["//", *[""] * 5], edgecolor="white")
+    right.bar_label(bar, fmt="{:.0%}", fontsize=9, padding=2)
     right.set(title="How long after the rating before?", ylabel="share of ratings", ylim=(0, 1.15 * shares.max()))
     right.set_xticks(range(6), names, fontsize=8.5)
     show(figure, picture)
+
+
+def pad_right(sequences: Sequence[Sequence[int]], length: int) -> torch.Tensor:
+    """Each sequence's newest items, filled up with 0 on the right: how it should not be done."""
+    return torch.tensor([[*s[-length:], *[0] * (length - len(s))] for s in sequences])
 
 
 def padded(grids: Mapping[str, np.ndarray], picture: str) -> None:
@@ -94,9 +98,16 @@ def windows_table(parts: Mapping[str, Windows]) -> pd.DataFrame:
     for part, windows in parts.items():
         for number in range(len(windows)):
             row = windows.rows(slice(number, number + 1))
-            cells = (row.items[0], row.targets[0], row.cut, row.seen[0], row.past()[-1])
+            past = row.past()[-1]
+            cells = (row.items[0], row.targets[0], row.cut, row.seen[0], past[past > 0])
             rows[f"{part}, row {number}"] = [" ".join(map(str, items.tolist())) for items in cells]
     return pd.DataFrame(rows, index=["items", "targets", "cut", "seen", "past at −1"]).T
+
+
+def networks_by_depth(users: pd.DataFrame) -> list[str]:
+    """The models of models_users.csv that have seeds, few blocks first, then full depth, then the SkipRecs."""
+    names = users["run"].str.extract("(.*), seed")[0].dropna().unique()
+    return sorted(names, key=lambda name: (name.startswith("SkipRec"), name == "full depth", name))
 
 
 def of_seeds(users: pd.DataFrame, model: str, measure: str) -> torch.Tensor:
@@ -119,7 +130,11 @@ def two_errors(values: Mapping[str, torch.Tensor]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["mean", "± users", "± seeds"], dtype=float).T
 
 
-def differences(table: pd.DataFrame, picture: str) -> None:
-    """The rows of `two_errors` as points; a bar is two standard errors, over users and seeds together."""
-    rows = {name: {"": (float(mean), float(np.hypot(*errors)))} for name, mean, *errors in table.itertuples()}
-    dot_panels({"": rows}, picture, xlabel="NDCG@10 minus the counter's (bars: two standard errors)", line=0)
+def differences(panels: Mapping[str, pd.DataFrame], picture: str) -> None:
+    """Tables of `two_errors`, in thousandths, one panel each; bars of two standard errors, users and seeds together."""
+    dots: dict[str, dict[str, dict[str, tuple[float, float]]]] = {title: {} for title in panels}
+    for title, table in panels.items():
+        for name, mean, *errors in table.itertuples():
+            kind = "a policy chooses its blocks" if name.startswith("SkipRec") else "runs all its blocks"
+            dots[title][name.replace("1 blocks", "1 block")] = {kind: (1000 * mean, 1000 * float(np.hypot(*errors)))}
+    dot_panels(dots, picture, xlabel="NDCG@10 minus the counter's, in thousandths\n(bars: two standard errors)", line=0)
