@@ -25,8 +25,8 @@ class Difference(NamedTuple):
 
 def of_seeds(users: pd.DataFrame, kind: str, measure: str) -> np.ndarray:
     """What each user has under each seed of a kind of run, (seed, user)."""
-    mine = users["run"].str.fullmatch(rf"{re.escape(kind)}(, seed \d+)?") & (users["measure"] == measure)
-    return users[mine].iloc[:, 2:].to_numpy(dtype=float)
+    rows = users.xs(measure)  # `users` has one row for each (measure, run)
+    return rows[rows.index.str.fullmatch(rf"{re.escape(kind)}(, seed \d+)?")].to_numpy()
 
 
 def difference(first: np.ndarray, second: np.ndarray | float) -> Difference:
@@ -40,7 +40,8 @@ def difference(first: np.ndarray, second: np.ndarray | float) -> Difference:
 
 def series(users: pd.DataFrame, form: str, measure: str, most: int = 128) -> Series:
     """The depths of the runs named like "{} rezero", and for each the means of its seeds."""
-    found = {int(n) for n in users["run"].str.extract(form.format(r"^(\d+)") + "(?:, seed|$)")[0].dropna()}
+    runs = users.xs(measure).index.str.extract(form.format(r"^(\d+)") + "(?:, seed|$)")[0]
+    found = {int(n) for n in runs.dropna()}
     depths = sorted(n for n in found if n <= most)
     return depths, [of_seeds(users, form.format(n), measure).mean(axis=1) for n in depths]
 
