@@ -34,18 +34,18 @@ def number_grids(panels: Mapping[str, np.ndarray], picture: str, *, xlabel: str,
     largest = max(np.abs(values).max() for values in panels.values())
     names = list(panels)
     for axis, (title, values) in zip(axes[0], panels.items()):
-        axis.imshow(values, cmap="PuOr_r", vmin=-1.3 * largest, vmax=1.3 * largest, aspect="auto")
+        image = axis.imshow(values, cmap="PuOr_r", vmin=-1.3 * largest, vmax=1.3 * largest, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=9)
+            ink = "white" if sum(image.to_rgba(value)[:3]) < 1.5 else "black"
+            axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=9, color=ink)
         if target and names.index(title) > names.index(target):
             for row, column in np.argwhere(~np.isclose(values, panels[target])):
                 frame = np.array([-0.44, 0.44, 0.44, -0.44, -0.44]), np.array([-0.44, -0.44, 0.44, 0.44, -0.44])
                 axis.plot(column + frame[0], row + frame[1], color="black", linewidth=2)
         axis.set_title(title, loc="left")
         axis.set_xticks(range(columns), [str(t) for t in range(columns)])
-        axis.set_yticks(range(rows))
+        axis.set(xlabel=xlabel, yticks=range(rows))
         axis.tick_params(length=0)
-        axis.set(xlabel=xlabel)
         _white_lines(axis, rows, columns)
     axes[0, 0].set_ylabel(ylabel)
     show(figure, picture)
