@@ -190,7 +190,6 @@ def _depths() -> list[Run]:
     for seed in range(3):
         runs += [_short_run(f"{n} rezero, seed {seed}", blocks=n, seed=seed) for n in (0, 1, 2, 4, 8, 16, 32, 64)]
         for n, rate in itertools.product((2, 8, 32), (0.004, 0.008, 0.016)):
-            # .004 is what ReZero has; of .001, .002, .004 plain sums took the largest at each depth: upwards
             plain: dict = {"backbone": {"rezero": False}, "training": {"learning_rate": rate}}
             runs.append(_short_run(f"{n} plain, rate {rate}, seed {seed}", blocks=n, seed=seed, **plain))
         runs.append(_short_run(f"2 rezero for 100 epochs, seed {seed}", blocks=2, seed=seed, training=longer))
