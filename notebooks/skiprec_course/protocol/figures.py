@@ -26,8 +26,7 @@ def published_dots(table: pd.DataFrame) -> list[tuple[str, str, str, float]]:
     for row in table.to_dict("records"):
         ranking = {"in": "all", "removed": "unseen"}[row["seen"]] if row["ranking"] == "all items" else row["ranking"]
         ties, repository = row["ties"].split(",")[0], row["source"].split(",")[0]
-        commit = "a commit a row" if repository == "RUCAIBox/RecBole" else row["commit"]
-        group = f"{ranking}, ties: {ties} ({repository} @ {commit})"
+        group = f"{ranking}, ties: {ties} ({repository})"
         dots.append((row["dataset"], group, row["model"], row["ndcg@10"]))
     return dots
 
