@@ -22,9 +22,11 @@ from skiprec_course.plots import (
 )
 
 __all__ = [
-    "gates_over_training", "heat_maps", "line_panels", "over_epochs", "patterns", "people", "temperatures",
+    "by_cost", "by_temperature", "gates_over_training", "heat_maps", "known_worlds", "line_panels", "over_epochs",
+    "patterns", "people", "temperatures", "two_forces",
 ]  # fmt: skip
 
+LAGS, TAUS = (0, 6, 24), (0.1, 1.0, 10.0, 50.0)  # of the tables `worlds` and `temperature`
 SHADES = sns.light_palette(KEEP, as_cmap=True)
 
 
@@ -100,7 +102,7 @@ def people(
 
 
 def temperatures(
-    watched: pd.DataFrame, starts: Mapping[str, str], picture: str, *, taus: Sequence[float], dilations: Sequence[int]
+    watched: pd.DataFrame, starts: Mapping[str, str], picture: str, *, dilations: Sequence[int]
 ) -> None:
     """Rows of small maps, one row a temperature: each group's probability to keep a block, by block and epoch.
 
@@ -108,13 +110,12 @@ def temperatures(
         watched: what `over_epochs` gives, with the columns of the runs' names.
         starts: title of three columns -> how a run's name goes on after its temperature.
         picture: the figure's name, "ROOM/NAME".
-        taus: the temperatures, from top to bottom.
         dilations: of the blocks, for the axis.
     """
     lags = sorted(watched["lag"].unique())
-    figure, axes = new_figure(11.5, 1.75 * len(taus) + 0.9, len(starts) * len(lags), len(taus), sharex=True,
+    figure, axes = new_figure(11.5, 1.75 * len(TAUS) + 0.9, len(starts) * len(lags), len(TAUS), sharex=True,
                               sharey=True)  # fmt: skip
-    for row, tau in enumerate(taus):
+    for row, tau in enumerate(TAUS):
         for column, (start, lag) in enumerate((start, lag) for start in starts for lag in lags):
             axis = axes[row, column]
             here = watched[(watched["run"] == f"tau {tau}, {starts[start]}") & (watched["lag"] == lag)]
@@ -123,7 +124,7 @@ def temperatures(
             axis.set_title(f"{float(here['accuracy'].iloc[-1]):.2f}", loc="right", fontsize=9, color="0.3")
             if row == 0:
                 axis.set_title(f"{start}\nlag {lag}" if lag == lags[0] else f"\nlag {lag}", loc="left", fontsize=10)
-            if row == len(taus) - 1:
+            if row == len(TAUS) - 1:
                 axis.set_xlabel("epoch")
         axes[row, 0].set_ylabel(f"τ = {tau:g}\nblock, d", fontsize=10)
         labels = [f"{block + 1}, {dilation}" for block, dilation in enumerate(dilations)]
@@ -142,6 +143,79 @@ def over_epochs(groups: pd.DataFrame) -> pd.DataFrame:
 def patterns(gates: np.ndarray) -> pd.Series:
     """How many users have each row of gates, the commonest first: ■ is kept, · is skipped."""
     return pd.Series(["".join("■" if gate else "·" for gate in row) for row in gates]).value_counts()
+
+
+def two_forces(warm_up: np.ndarray, at_once: np.ndarray, picture: str, *, level: float) -> None:
+    """What the loss tells the gates in a warm-up, and with the cost at once; and what is left of the gates there.
+
+    Args:
+        warm_up: (3, step): size of a user's slope, of the slopes' common part, share of gates kept.
+        at_once: the same of a training with the cost from the first step.
+        picture: the figure's name, "ROOM/NAME".
+        level: what the cost tells each gate.
+    """
+    panels = {}
+    for title, (single, common, _) in {"warm-up": warm_up, "cost at once": at_once}.items():
+        steps = np.arange(len(single))
+        panels[title] = {
+            "a user's slope, mean size": (steps, single),
+            "common part, mean size": (steps, common),
+            "the cost": (steps, np.full(len(steps), level)),
+        }
+    panels["cost at once: what is left"] = {"share of blocks kept": (np.arange(len(at_once[2])), at_once[2])}
+    line_panels(panels, picture, bottom=0, xlabels=["step"] * 3,
+                ylabels=["slope at a gate"] * 2 + ["share of blocks kept"])  # fmt: skip
+
+
+def known_worlds(worlds: pd.DataFrame) -> pd.DataFrame:
+    """Of the table `worlds`, groups with items of their own: a row for each way to read and seed."""
+    runs, rows = worlds.set_index("run"), {}
+    for reads in ("last", "mean", "inner", "no blocks"):
+        for seed in range(3):
+            run, full = (runs.loc[f"{kind}, own items, seed {seed}"] for kind in (reads, "full depth"))
+            lost = [run[f"accuracy, lag {lag}"] - full[f"accuracy, lag {lag}"] for lag in LAGS]
+            rows[f"{reads}, seed {seed}"] = {
+                "blocks, lags 0 / 6 / 24": " / ".join(f"{run[f'blocks, lag {lag}']:.1f}" for lag in LAGS),
+                "worst group minus full depth": round(min(lost), 3),
+                "lag 24 under the gates of lag 6": round(run["accuracy, lag 24 with gates of lag 6"], 3),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def by_temperature(temperature: pd.DataFrame, watched: pd.DataFrame) -> pd.DataFrame:
+    """Of the table `temperature`, gates that start sure: blocks (mean of three seeds), accuracy, gradient."""
+    runs, rows = temperature.set_index("run"), {}
+    signal = watched[watched["epoch"] == 0].set_index(["run", "lag"])["signal"].astype(float)
+    for tau in TAUS:
+        row: dict[str, object] = {}
+        for start, bias in {"open": 8.0, "shut": -8.0}.items():
+            names = [f"tau {tau}, starts at {bias}, seed {seed}" for seed in range(3)]
+            row[f"{start}: blocks"] = _blocks(runs.loc[names])
+            row[f"{start}: least accuracy"] = _least_accuracy(runs.loc[names])
+            gradients = sorted(signal[name, 24] for name in names)
+            row[f"{start}: gradient, lag 24"] = f"{gradients[0]:.0e} … {gradients[-1]:.0e}"
+        rows[f"τ = {tau:g}"] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def by_cost(temperature: pd.DataFrame) -> pd.DataFrame:
+    """Of the table `temperature`, the ordinary start: blocks (mean of three seeds) and accuracy at three costs."""
+    runs, rows = temperature.set_index("run"), {}
+    for tau in TAUS:
+        row: dict[str, object] = {}
+        for cost in (0.0, 0.3, 1.0):
+            here = runs.loc[[f"tau {tau}, cost {cost}, seed {seed}" for seed in range(3)]]
+            row |= {f"cost {cost:g}": _blocks(here), f"least accuracy, {cost:g}": _least_accuracy(here)}
+        rows[f"τ = {tau:g}"] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _blocks(runs: pd.DataFrame) -> str:
+    return " / ".join(f"{runs[f'blocks, lag {lag}'].astype(float).mean():.1f}" for lag in LAGS)
+
+
+def _least_accuracy(runs: pd.DataFrame) -> float:
+    return round(float(runs[[f"accuracy, lag {lag}" for lag in LAGS]].astype(float).to_numpy().min()), 2)
 
 
 def _map(axis: Axes, values: np.ndarray, skipped: np.ndarray) -> mpl.image.AxesImage:
