@@ -101,9 +101,7 @@ def people(
     show(figure, picture)
 
 
-def temperatures(
-    watched: pd.DataFrame, starts: Mapping[str, str], picture: str, *, dilations: Sequence[int]
-) -> None:
+def temperatures(watched: pd.DataFrame, starts: Mapping[str, str], picture: str, *, dilations: Sequence[int]) -> None:
     """Rows of small maps, one row a temperature: each group's probability to keep a block, by block and epoch.
 
     Args:

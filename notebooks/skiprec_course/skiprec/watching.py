@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skiprec_lite.backbones import NextItemModel
+from skiprec_lite.checkpoints import load
 from skiprec_lite.controls import most_frequent_pattern
 from skiprec_lite.evaluation import gates_of, mean_per_user, rank_cases
 from skiprec_lite.gate_losses import from_a_cut, losses_at
@@ -17,7 +19,9 @@ from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.synthetic import KnownDepth
 from skiprec_lite.windows import Windows
 
-__all__ = ["Groups", "by_group", "keep_by_position", "noticed", "pattern", "slopes_in_training"]
+__all__ = [
+    "Groups", "by_group", "keep_by_block", "keep_by_position", "noticed", "pattern", "slopes_in_training",
+]  # fmt: skip
 
 
 def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: float) -> np.ndarray:
@@ -89,9 +93,9 @@ class Groups:
         return np.array(self.accuracy).T
 
 
-def by_group(model: SkipRec, world: KnownDepth, cases: Windows, gates: Tensor | None = None) -> pd.DataFrame:
-    """Each group's accuracy, blocks and commonest pattern, under its own greedy gates or those given."""
-    gates = gates_of(model, cases) if gates is None else gates
+def by_group(model: SkipRec, world: KnownDepth, cases: Windows, *, hand_on: int = 0) -> pd.DataFrame:
+    """Each group's accuracy, blocks and commonest pattern, under greedy gates: its own, or those of groups before."""
+    gates = gates_of(model, cases).roll(hand_on, dims=0)  # users of the groups come in turn
     right, rows = _right(model, cases, gates), {}
     for group, lag in enumerate(world.lags):
         of_group = world.group_of(cases) == group
@@ -130,6 +134,22 @@ def noticed(model: SkipRec, items: Tensor, cut: Tensor | None, others: Tensor) -
         after = model.gate_logits(changed, cut).softmax(dim=-1)
         changes.append(float((after - before).abs().mean()))
     return np.array(changes)
+
+
+def keep_by_block(files: Sequence[Path], cases: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Of each trained SkipRec, mean and standard deviation over users of each block's probability to keep.
+
+    Returns:
+        Two arrays of shape (file, block).
+    """
+    means, spreads = [], []
+    for file in files:
+        model = load(file)
+        assert isinstance(model, SkipRec)
+        keep = model.gate_logits(cases.items, cases.cut).detach().double().softmax(dim=-1)[..., 0]
+        means.append(keep.mean(dim=0).numpy())
+        spreads.append(keep.std(dim=0).numpy())
+    return np.stack(means), np.stack(spreads)
 
 
 def _right(model: SkipRec, cases: Windows, gates: Tensor) -> Tensor:
