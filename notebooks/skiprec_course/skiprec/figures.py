@@ -152,17 +152,20 @@ def two_forces(warm_up: np.ndarray, at_once: np.ndarray, picture: str, *, level:
         picture: the figure's name, "ROOM/NAME".
         level: what the cost tells each gate.
     """
-    panels = {}
-    for title, (single, common, _) in {"warm-up": warm_up, "cost at once": at_once}.items():
-        steps = np.arange(len(single))
-        panels[title] = {
-            "a user's slope, mean size": (steps, single),
-            "common part, mean size": (steps, common),
-            "the cost": (steps, np.full(len(steps), level)),
-        }
-    panels["cost at once: what is left"] = {"share of blocks kept": (np.arange(len(at_once[2])), at_once[2])}
-    line_panels(panels, picture, bottom=0, xlabels=["step"] * 3,
-                ylabels=["slope at a gate"] * 2 + ["share of blocks kept"])  # fmt: skip
+    figure, axes = new_figure(11.5, 3.5, columns=3)
+    highest = 1.05 * max(level, warm_up[:2].max(), at_once[:2].max())
+    for axis, (title, rows) in zip(axes[0], {"warm-up": warm_up, "cost at once": at_once}.items()):
+        for index, name in enumerate(("a user's slope, mean size", "common part, mean size")):
+            style = {"color": COLOURS[index], "linestyle": LINES[index], "marker": MARKERS[index]}
+            axis.plot(rows[index], label=name, markersize=4.5, markevery=max(1, len(rows[index]) // 8), **style)
+        axis.axhline(level, color="0.4", linestyle=":", label="what the cost says")
+        axis.set(xlabel="step", ylabel="slope at a gate", ylim=(0, highest))
+        axis.set_title(title, loc="left")
+    axes[0, 2].plot(at_once[2], color=COLOURS[2], linestyle="-.")
+    axes[0, 2].set(xlabel="step", ylabel="share of blocks kept", ylim=(0, 1))
+    axes[0, 2].set_title("cost at once: what is left", loc="left")
+    legend_below(figure, axes[0], columns=3)
+    show(figure, picture)
 
 
 def known_worlds(worlds: pd.DataFrame) -> pd.DataFrame:

@@ -24,17 +24,18 @@ __all__ = [
 ]  # fmt: skip
 
 
-def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: float) -> np.ndarray:
+def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: float) -> tuple[np.ndarray, list[float]]:
     """Train with Adam on fresh users, and write down what the loss of the next item tells the gates.
 
     With cost 0 it is a warm-up: all gates are 1, every position is scored. Else gates are sampled, from a cut.
 
     Returns:
         (3, step): mean size of a user's slope at a gate (of that user's own loss), mean size of the slopes' mean over
-        the batch, share of the gates that keep.
+        the batch, share of the gates that keep. And at the end of each epoch what all blocks together are worth: the
+        loss of the last batch without any of them, minus that with all.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    seen = []
+    seen, worth = [], []
     for epoch in range(epochs):
         users = world.fresh(epoch)
         for rows in torch.randperm(len(users)).split(32):
@@ -51,7 +52,10 @@ def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: flo
             slope = len(rows) * slope  # of the row's own loss
             common = slope.mean(dim=0).abs().mean()
             seen.append((float(slope.abs().mean()), float(common), float(gates.detach().mean())))
-    return np.array(seen).T
+        with torch.no_grad():
+            none, every = (losses_at(model.backbone, batch, torch.full_like(gates, kept)).mean() for kept in (0, 1))
+        worth.append(float(none - every))
+    return np.array(seen).T, worth
 
 
 @dataclass
