@@ -13,7 +13,6 @@ from skiprec_course.plots import (
     KEEP,
     LINES,
     MARKERS,
-    heat_maps,
     legend_below,
     line_panels,
     mark_place,
@@ -22,7 +21,7 @@ from skiprec_course.plots import (
 )
 
 __all__ = [
-    "by_cost", "by_temperature", "gates_over_training", "heat_maps", "known_worlds", "line_panels", "over_epochs",
+    "by_block", "by_cost", "by_temperature", "gates_over_training", "known_worlds", "line_panels", "over_epochs",
     "patterns", "people", "temperatures", "two_forces",
 ]  # fmt: skip
 
@@ -98,6 +97,29 @@ def people(
     axes[0, 0].tick_params(axis="y", length=4)
     figure.supxlabel("block, and below it its dilation", fontsize=10)
     figure.colorbar(image, ax=list(axes[0]), label="probability to keep the block; gates: 1 = kept", shrink=0.4)
+    show(figure, picture)
+
+
+def by_block(panels: Mapping[str, np.ndarray], picture: str, *, dilations: Sequence[int]) -> None:
+    """Numbers by training and block in coloured cells, side by side: dark is high, as in the maps of gates.
+
+    Args:
+        panels: title -> probabilities of shape (training, block).
+        picture: the figure's name, "ROOM/NAME".
+        dilations: of the blocks, for the axis.
+    """
+    figure, axes = new_figure(10.5, 2.3, columns=len(panels), sharey=True)
+    for axis, (title, values) in zip(axes[0], panels.items()):
+        axis.imshow(values, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+        for (row, block), value in np.ndenumerate(values):
+            ink = "white" if value > 0.6 else "black"
+            axis.text(block, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
+        axis.set_xticks(range(len(dilations)), [f"{block + 1}\n{d}" for block, d in enumerate(dilations)])
+        axis.set_yticks(range(len(values)), [f"seed {row}" for row in range(len(values))])
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set_xlabel("block, and below it its dilation")
+        axis.set_title(title, loc="left")
     show(figure, picture)
 
 
@@ -183,18 +205,14 @@ def known_worlds(worlds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def by_temperature(temperature: pd.DataFrame, watched: pd.DataFrame) -> pd.DataFrame:
-    """Of the table `temperature`, gates that start sure: blocks (mean of three seeds), accuracy, gradient."""
+def by_temperature(temperature: pd.DataFrame) -> pd.DataFrame:
+    """Of the table `temperature`, gates that start sure: blocks (mean of three seeds) and the least accuracy."""
     runs, rows = temperature.set_index("run"), {}
-    signal = watched[watched["epoch"] == 0].set_index(["run", "lag"])["signal"].astype(float)
     for tau in TAUS:
         row: dict[str, object] = {}
         for start, bias in {"open": 8.0, "shut": -8.0}.items():
-            names = [f"tau {tau}, starts at {bias}, seed {seed}" for seed in range(3)]
-            row[f"{start}: blocks"] = _blocks(runs.loc[names])
-            row[f"{start}: least accuracy"] = _least_accuracy(runs.loc[names])
-            gradients = sorted(signal[name, 24] for name in names)
-            row[f"{start}: gradient, lag 24"] = f"{gradients[0]:.0e} … {gradients[-1]:.0e}"
+            here = runs.loc[[f"tau {tau}, starts at {bias}, seed {seed}" for seed in range(3)]]
+            row |= {f"{start}: blocks": _blocks(here), f"{start}: least accuracy": _least_accuracy(here)}
         rows[f"τ = {tau:g}"] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -103,7 +103,7 @@ def by_group(model: SkipRec, world: KnownDepth, cases: Windows, *, hand_on: int 
     right, rows = _right(model, cases, gates), {}
     for group, lag in enumerate(world.lags):
         of_group = world.group_of(cases) == group
-        commonest, _ = most_frequent_pattern(gates[of_group])
+        commonest = most_frequent_pattern(gates[of_group])[0]
         rows[f"lag {lag}"] = {
             "accuracy": round(float(right[of_group].mean()), 3),
             "blocks": round(float(gates[of_group].sum(dim=1).mean()), 2),
