@@ -32,7 +32,7 @@ def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: flo
     Returns:
         (3, step): mean size of a user's slope at a gate (of that user's own loss), mean size of the slopes' mean over
         the batch, share of the gates that keep. And at the end of each epoch what all blocks together are worth: the
-        loss of the last batch without any of them, minus that with all.
+        loss of 150 users without any of them, minus that with all.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     seen, worth = [], []
@@ -52,8 +52,10 @@ def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: flo
             slope = len(rows) * slope  # of the row's own loss
             common = slope.mean(dim=0).abs().mean()
             seen.append((float(slope.abs().mean()), float(common), float(gates.detach().mean())))
+        some = users.rows(slice(0, 150))
+        gates = torch.ones(len(some), len(model.backbone.blocks))
         with torch.no_grad():
-            none, every = (losses_at(model.backbone, batch, torch.full_like(gates, kept)).mean() for kept in (0, 1))
+            none, every = (losses_at(model.backbone, some, kept * gates).mean() for kept in (0, 1))
         worth.append(float(none - every))
     return np.array(seen).T, worth
 
