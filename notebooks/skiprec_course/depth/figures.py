@@ -110,7 +110,8 @@ def by_time(panels: Mapping[str, Mapping[str, Sequence[tuple[str, float, np.ndar
             look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index], "capsize": 2.5, "label": name}
             axis.errorbar(x, mean, yerr=ends, marker=MARKERS[index], markersize=6.5, **look)
             for place, height, (word, *_) in zip(x, mean, points):
-                axis.annotate(word, (place, height), xytext=(4, 6), textcoords="offset points", fontsize=9)
+                beside: dict[str, Any] = {"xytext": (5, 7), "textcoords": "offset points", "fontsize": 9}
+                axis.annotate(word, (place, height), **beside, bbox={"pad": 0.6, "color": "white", "alpha": 0.8})
         axis.set(xlabel="CPU seconds of training, mean of the seeds", ylabel="NDCG@10", xscale="log")
         axis.xaxis.set_minor_locator(NullLocator())
         ticks = [t for t in (20, 50, 100, 200, 500, 1000) if axis.get_xlim()[0] < t < axis.get_xlim()[1]]
