@@ -41,8 +41,7 @@ def difference(first: np.ndarray, second: np.ndarray | float) -> Difference:
 def series(users: pd.DataFrame, form: str, measure: str, most: int = 128) -> Series:
     """The depths of the runs named like "{} rezero", and for each the means of its seeds."""
     runs = users.xs(measure).index.str.extract(form.format(r"^(\d+)") + "(?:, seed|$)")[0]
-    found = {int(n) for n in runs.dropna()}
-    depths = sorted(n for n in found if n <= most)
+    depths = sorted({int(n) for n in runs.dropna()} & set(range(most + 1)))
     return depths, [of_seeds(users, form.format(n), measure).mean(axis=1) for n in depths]
 
 
@@ -61,8 +60,7 @@ def seeds(
             style: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index]}
             for at, of in zip(_places(depths), values):
                 axis.scatter(np.full(len(of), at), of, s=14, alpha=0.45, linewidth=0, **style)
-            means = [of.mean() for of in values]
-            axis.plot(_places(depths), means, linestyle=LINES[index], markersize=6.5, label=name, **style)
+            axis.plot(_places(depths), [of.mean() for of in values], ls=LINES[index], ms=6.5, label=name, **style)
         for (name, height), dashes in zip((levels or {}).get(title, {}).items(), (":", (0, (6, 3)))):
             axis.axhline(height, color="black", linestyle=dashes, linewidth=1.3, label=name)
         ticks = sorted({depth for depths, _ in drawn.values() for depth in depths})
@@ -94,8 +92,7 @@ def differences(panels: Mapping[str, Mapping[str, Mapping[str, Difference]]], pi
         axis.axvline(0, color="grey", linestyle="--", linewidth=1)
         axis.set_xlabel(xlabel)
         axis.set_title(title, loc="left")
-    axes[0, 0].set_yticks(range(len(names)), names)
-    axes[0, 0].invert_yaxis()
+    axes[0, 0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     legend_below(figure, axes[0], columns=4)
     show(figure, picture)
 
@@ -110,8 +107,7 @@ def by_time(panels: Mapping[str, Mapping[str, Sequence[tuple[str, float, np.ndar
             look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index], "capsize": 2.5, "label": name}
             axis.errorbar(x, mean, yerr=ends, marker=MARKERS[index], markersize=6.5, **look)
             for place, height, (word, *_) in zip(x, mean, points):
-                beside: dict[str, Any] = {"xytext": (5, 7), "textcoords": "offset points", "fontsize": 9}
-                axis.annotate(word, (place, height), **beside, bbox={"pad": 0.6, "color": "white", "alpha": 0.8})
+                axis.annotate(word, (place, height), (5, 7), textcoords="offset points", bbox={"pad": 0, "color": "w"})
         axis.set(xlabel="CPU seconds of training, mean of the seeds", ylabel="NDCG@10", xscale="log")
         axis.xaxis.set_minor_locator(NullLocator())
         ticks = [t for t in (20, 50, 100, 200, 500, 1000) if axis.get_xlim()[0] < t < axis.get_xlim()[1]]
