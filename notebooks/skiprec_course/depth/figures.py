@@ -60,15 +60,15 @@ def seeds(
             style: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index]}
             for at, of in zip(_places(depths), values):
                 axis.scatter(np.full(len(of), at), of, s=14, alpha=0.45, linewidth=0, **style)
-            axis.plot(_places(depths), [of.mean() for of in values], ls=LINES[index], ms=6.5, label=name, **style)
+            means, pale = [of.mean() for of in values], 0.5 if "control" in name else 1
+            axis.plot(_places(depths), means, ls=LINES[index], ms=6.5, label=name, alpha=pale, **style)
         for (name, height), dashes in zip((levels or {}).get(title, {}).items(), (":", (0, (6, 3)))):
             axis.axhline(height, color="black", linestyle=dashes, linewidth=1.3, label=name)
         ticks = sorted({depth for depths, _ in drawn.values() for depth in depths})
         above = [(axis.secondary_xaxis("top"), layers, "convolutional layers")] if layers else []
         for shown, each, label in [(axis, 1, xlabel), *above]:
-            shown.set_xticks(_places(ticks), [str(each * tick) for tick in ticks])
+            shown.set(xticks=_places(ticks), xticklabels=[str(each * tick) for tick in ticks], xlabel=label)
             shown.xaxis.set_minor_locator(NullLocator())
-            shown.set_xlabel(label)
         axis.set(ylabel=ylabel, ylim=(limits or {}).get(title))
         axis.set_title(title, loc="left")
     legend_below(figure, axes[0], columns=5)
@@ -81,12 +81,12 @@ def _places(depths: Sequence[int]) -> np.ndarray:
 
 
 def differences(panels: Mapping[str, Mapping[str, Mapping[str, Difference]]], picture: str, *, xlabel: str) -> None:
-    """Title -> series -> row -> a difference: markers with bars of two errors, users and seeds together, one scale."""
+    """Title -> series -> row (the first has all) -> a difference: markers with bars of two errors, one scale."""
     names = list(next(iter(next(iter(panels.values())).values())))
     figure, axes = new_figure(11.2, 1.3 + 0.33 * len(names), columns=len(panels), sharey=True, sharex=True)
     for axis, (title, drawn) in zip(axes[0], panels.items()):
         for index, (name, rows) in enumerate(drawn.items()):
-            places = np.arange(len(names)) + 0.26 * (index - (len(drawn) - 1) / 2)
+            places = np.array([names.index(row) for row in rows]) + 0.26 * (index - (len(drawn) - 1) / 2)
             look: dict[str, Any] = {"color": COLOURS[index], "fmt": MARKERS[index], "capsize": 2.5, "label": name}
             axis.errorbar([d.mean for d in rows.values()], places, xerr=[2 * d.error for d in rows.values()], **look)
         axis.axvline(0, color="grey", linestyle="--", linewidth=1)
@@ -104,8 +104,8 @@ def by_time(panels: Mapping[str, Mapping[str, Sequence[tuple[str, float, np.ndar
         for index, (name, points) in enumerate(drawn.items()):
             x, mean = [seconds for _, seconds, _ in points], [of.mean() for *_, of in points]
             ends = [[of.mean() - of.min() for *_, of in points], [of.max() - of.mean() for *_, of in points]]
-            look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index], "capsize": 2.5, "label": name}
-            axis.errorbar(x, mean, yerr=ends, marker=MARKERS[index], markersize=6.5, **look)
+            look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index] if len(points) > 2 else ""}
+            axis.errorbar(x, mean, yerr=ends, marker=MARKERS[index], markersize=6.5, capsize=2.5, label=name, **look)
             for place, height, (word, *_) in zip(x, mean, points):
                 axis.annotate(word, (place, height), (5, 7), textcoords="offset points", bbox={"pad": 0, "color": "w"})
         axis.set(xlabel="CPU seconds of training, mean of the seeds", ylabel="NDCG@10", xscale="log")
