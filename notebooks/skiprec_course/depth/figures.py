@@ -107,7 +107,7 @@ def by_time(panels: Mapping[str, Mapping[str, Sequence[tuple[str, float, np.ndar
             look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index] if len(points) > 2 else ""}
             axis.errorbar(x, mean, yerr=ends, marker=MARKERS[index], markersize=6.5, capsize=2.5, label=name, **look)
             for place, height, (word, *_) in zip(x, mean, points):
-                axis.annotate(word, (place, height), (5, 7), textcoords="offset points", bbox={"pad": 0, "color": "w"})
+                axis.annotate(word, (place, height), (5, 7 if index == 1 else -14), textcoords="offset points")
         axis.set(xlabel="CPU seconds of training, mean of the seeds", ylabel="NDCG@10", xscale="log")
         axis.xaxis.set_minor_locator(NullLocator())
         ticks = [t for t in (20, 50, 100, 200, 500, 1000) if axis.get_xlim()[0] < t < axis.get_xlim()[1]]
