@@ -104,7 +104,7 @@ def by_time(panels: Mapping[str, Mapping[str, Sequence[tuple[str, float, np.ndar
         for index, (name, points) in enumerate(drawn.items()):
             x, mean = [seconds for _, seconds, _ in points], [of.mean() for *_, of in points]
             ends = [[of.mean() - of.min() for *_, of in points], [of.max() - of.mean() for *_, of in points]]
-            look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index] if len(points) > 2 else ""}
+            look: dict[str, Any] = {"color": COLOURS[index], "linestyle": LINES[index] if len(points) > 1 else ""}
             axis.errorbar(x, mean, yerr=ends, marker=MARKERS[index], markersize=6.5, capsize=2.5, label=name, **look)
             for place, height, (word, *_) in zip(x, mean, points):
                 axis.annotate(word, (place, height), (5, 7 if index == 1 else -14), textcoords="offset points")
