@@ -19,9 +19,10 @@ from matplotlib.ticker import MaxNLocator
 
 # seaborn's palette "colorblind" and the dark grey of its style "ticks", by value: to import seaborn takes 1.5 seconds.
 COLOURS = [
-    mpl.colors.to_rgb(f"#{colour}")
-    for colour in "0173b2 de8f05 029e73 d55e00 cc78bc ca9161 fbafe4 949494 ece133 56b4e9".split()
-]
+    mpl.colors.to_rgb(colour)
+    for colour in ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
+                   "#56b4e9")
+]  # fmt: skip
 STYLE = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), ".15")
 KEEP, SKIP = COLOURS[0], (0.93, 0.93, 0.93)
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
