@@ -18,12 +18,13 @@ from matplotlib.patches import FancyBboxPatch, Patch
 from matplotlib.ticker import MaxNLocator
 
 # seaborn's palette "colorblind" and the dark grey of its style "ticks", by value: to import seaborn takes 1.5 seconds.
-COLOURS = [
+COLOURS: list[Any] = [
     mpl.colors.to_rgb(colour)
     for colour in ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
                    "#56b4e9")
 ]  # fmt: skip
-STYLE = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), ".15")
+DARK = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
+STYLE: dict[Any, Any] = {**dict.fromkeys(DARK, ".15"), "axes.axisbelow": True, "font.size": 10, "axes.titlesize": 11}
 KEEP, SKIP = COLOURS[0], (0.93, 0.93, 0.93)
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -69,7 +70,7 @@ def new_figure(
     width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
 ) -> tuple[Figure, np.ndarray]:
     """Make a figure in inches, and its axes as an array of shape (rows, columns), in the course's one style."""
-    with mpl.rc_context({**STYLE, "axes.axisbelow": True, "font.size": 10, "axes.titlesize": 11}):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **options)
     for axis in axes.flat:
