@@ -1,6 +1,7 @@
 """The window counter beside lesson 04's twelve lines, and beside the table that the lessons read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def test_the_twelve_lines_of_lesson_04_are_the_window_counter(settings: dict[str
     found = namespace["window_scores"](split.sequences, history, split.num_items, **settings)
     assert found[1:].max() > 0
     assert np.abs(found[1:] - in_class.numpy()).max() < 1e-12
+
+
+def test_a_catalogue_too_large_for_a_dense_table_is_scored_the_same() -> None:
+    histories = torch.tensor([[1, 2, 3, 4], [0, 0, 5, 2]])
+    small = leave_one_out(histories_log([[1, 2, 3, 4, 5, 6], [2, 3, 1, 4, 7, 2]], num_items=8), length=8)
+    many = WindowCounter(replace(small, num_items=7_000))(histories)
+    torch.testing.assert_close(many[..., :9], WindowCounter(small)(histories), rtol=1e-12, atol=0)
+    assert not many[..., 9:].any()
 
 
 @pytest.fixture(scope="module")

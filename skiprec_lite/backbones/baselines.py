@@ -15,10 +15,10 @@ from skiprec_lite.windows import Split
 
 
 def _check_counted(name: str, split: Split) -> None:
-    held = [sequence for sequence in split.sequences if len(sequence)]
-    if not held:
+    held = np.concatenate([np.empty(0, dtype=np.int64), *split.sequences])
+    if len(held) == 0:
         raise ValueError(f"{name}.sequences hold no item: there is nothing to count")
-    low, high = min(map(np.min, held)), max(map(np.max, held))
+    low, high = held.min(), held.max()
     if low < 1 or high > split.num_items:
         raise ValueError(f"{name}.sequences must hold items 1 ... {split.num_items}, got {low} ... {high}")
 
@@ -139,9 +139,10 @@ class WindowCounter(Popularity):
         for age in range(self.last):
             item = padded[row, position + self.last - 1 - age]
             read[line, item] += (1.0 + age) ** -self.fade
+        rows = self.rows.to_dense() if len(self.share) <= 6_000 else self.rows  # dense: faster, 0.3 GB at most
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch calls the product of two sparse tables a beta
-            scores = torch.sparse.mm(read.to_sparse(), self.rows).to_dense() + 1e-6 * self.share
+            scores = torch.sparse.mm(read.to_sparse(), rows).to_dense() + 1e-6 * self.share
         scores[:, 0] = -torch.inf
         return scores
 
