@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import seaborn as sns
 import torch
 from torch import nn
 
@@ -100,3 +101,11 @@ def test_the_edges_of_nextitnet_are_those_of_its_convolutions() -> None:
         (slope,) = torch.autograd.grad(stack(inputs)[:, -1].pow(2).sum(), inputs)
         read = (slope != 0).any(dim=2).any(dim=0).flip(0)
         assert lit[0] == set(read.nonzero()[:, 0].tolist())
+
+
+def test_palette_and_greys_are_seaborn_s_own() -> None:
+    assert plots.COLOURS == list(sns.color_palette("colorblind"))
+    ticks = sns.axes_style("ticks")
+    assert {name: plots.STYLE[name] for name in (*plots.DARK, "axes.axisbelow")} == {
+        name: ticks[name] for name in (*plots.DARK, "axes.axisbelow")
+    }
