@@ -104,7 +104,7 @@ def test_the_edges_of_nextitnet_are_those_of_its_convolutions() -> None:
 
 
 def test_palette_and_greys_are_seaborn_s_own() -> None:
-    assert plots.COLOURS == list(sns.color_palette("colorblind"))
+    assert list(sns.color_palette("colorblind")) == plots.COLOURS
     ticks = sns.axes_style("ticks")
     assert {name: plots.STYLE[name] for name in (*plots.DARK, "axes.axisbelow")} == {
         name: ticks[name] for name in (*plots.DARK, "axes.axisbelow")
