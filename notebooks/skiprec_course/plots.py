@@ -123,25 +123,9 @@ def grouped_bars(
 def means_with_errors(
     rows: Mapping[str, tuple[float, float]], picture: str, *, xlabel: str, reference: str = ""
 ) -> None:
-    """Means as points with bars of two standard errors, one row each; the reference's mean as a dashed line.
-
-    Args:
-        rows: name -> (mean, standard error), drawn from top to bottom.
-        picture: the figure's name, "ROOM/NAME".
-        xlabel: name and unit of the means.
-        reference: the row whose mean is drawn as a line.
-    """
-    figure, axes = new_figure(7, 0.9 + 0.34 * len(rows))
-    axis, names = axes[0, 0], list(rows)
-    for place, (name, (mean, error)) in enumerate(rows.items()):
-        colour = "black" if name == reference else COLOURS[0]
-        axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=colour, capsize=3)
-    if reference:
-        axis.axvline(rows[reference][0], color="grey", linestyle="--", linewidth=1)
-    axis.set_yticks(range(len(names)), names)
-    axis.invert_yaxis()
-    axis.set(xlabel=xlabel)
-    show(figure, picture)
+    """`dot_panels` with one panel and one series: a mean and its standard error for each name."""
+    dots = {name: {"": mean_and_error} for name, mean_and_error in rows.items()}
+    dot_panels({"": dots}, picture, xlabel=xlabel, reference=reference)
 
 
 def dot_panels(
