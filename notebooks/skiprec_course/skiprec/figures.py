@@ -8,24 +8,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from skiprec_course.plots import (
-    COLOURS,
-    KEEP,
-    LINES,
-    MARKERS,
-    legend_below,
-    line_panels,
-    mark_place,
-    new_figure,
-    show,
-)
+from skiprec_course.plots import COLOURS, KEEP, LINES, MARKERS, legend_below, line_panels, mark_place, new_figure, show
 
-__all__ = [
-    "by_block", "by_cost", "by_temperature", "gates_over_training", "known_worlds", "line_panels", "over_epochs",
-    "patterns", "people", "temperatures", "two_forces",
-]  # fmt: skip
+__all__ = ["by_temperature", "gates_over_training", "line_panels", "people", "temperatures"]
 
-LAGS, TAUS = (0, 6, 24), (0.1, 1.0, 10.0, 50.0)  # of the tables `worlds` and `temperature`
+LAGS, TAUS = (0, 6, 24), (0.1, 1.0, 10.0, 50.0)  # of the table `temperature`
 SHADES = sns.light_palette(KEEP, as_cmap=True)
 
 
@@ -100,141 +87,48 @@ def people(
     show(figure, picture)
 
 
-def by_block(panels: Mapping[str, np.ndarray], picture: str, *, dilations: Sequence[int]) -> None:
-    """Numbers by training and block in coloured cells, side by side: dark is high, as in the maps of gates.
-
-    Args:
-        panels: title -> probabilities of shape (training, block).
-        picture: the figure's name, "ROOM/NAME".
-        dilations: of the blocks, for the axis.
-    """
-    figure, axes = new_figure(10.5, 2.3, columns=len(panels), sharey=True)
-    for axis, (title, values) in zip(axes[0], panels.items()):
-        axis.imshow(values, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
-        for (row, block), value in np.ndenumerate(values):
-            ink = "white" if value > 0.6 else "black"
-            axis.text(block, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
-        axis.set_xticks(range(len(dilations)), [f"{block + 1}\n{d}" for block, d in enumerate(dilations)])
-        axis.set_yticks(range(len(values)), [f"seed {row}" for row in range(len(values))])
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
-        axis.set_xlabel("block, and below it its dilation")
-        axis.set_title(title, loc="left")
-    show(figure, picture)
-
-
-def temperatures(watched: pd.DataFrame, starts: Mapping[str, str], picture: str, *, dilations: Sequence[int]) -> None:
+def temperatures(groups: pd.DataFrame, starts: Mapping[str, str], picture: str, *, dilations: Sequence[int]) -> None:
     """Rows of small maps, one row a temperature: each group's probability to keep a block, by block and epoch.
 
     Args:
-        watched: what `over_epochs` gives, with the columns of the runs' names.
+        groups: the table `temperature_groups`; its first seed is drawn.
         starts: title of three columns -> how a run's name goes on after its temperature.
         picture: the figure's name, "ROOM/NAME".
         dilations: of the blocks, for the axis.
     """
-    lags = sorted(watched["lag"].unique())
-    figure, axes = new_figure(11.5, 1.75 * len(TAUS) + 0.9, len(starts) * len(lags), len(TAUS), sharex=True,
-                              sharey=True)  # fmt: skip
-    for row, tau in enumerate(TAUS):
-        for column, (start, lag) in enumerate((start, lag) for start in starts for lag in lags):
-            axis = axes[row, column]
-            here = watched[(watched["run"] == f"tau {tau}, {starts[start]}") & (watched["lag"] == lag)]
-            maps = {name: np.stack(here[name].tolist(), axis=1) for name in ("probability", "keep")}
-            image = _map(axis, maps["probability"], maps["keep"] < 0.5)
-            axis.set_title(f"{float(here['accuracy'].iloc[-1]):.2f}", loc="right", fontsize=9, color="0.3")
-            if row == 0:
-                axis.set_title(f"{start}\nlag {lag}" if lag == lags[0] else f"\nlag {lag}", loc="left", fontsize=10)
-            if row == len(TAUS) - 1:
-                axis.set_xlabel("epoch")
-        axes[row, 0].set_ylabel(f"τ = {tau:g}\nblock, d", fontsize=10)
-        labels = [f"{block + 1}, {dilation}" for block, dilation in enumerate(dilations)]
-        axes[row, 0].set_yticks(range(len(dilations)), labels, fontsize=8)
-    figure.supxlabel("right above each map: accuracy after the last epoch", fontsize=9, color="0.3")
+    places = [(start, lag) for start in starts for lag in LAGS]
+    figure, axes = new_figure(11.5, 7.9, len(places), len(TAUS), sharex=True, sharey=True)
+    for row, tau in zip(axes, TAUS):
+        for axis, (start, lag) in zip(row, places):
+            here = groups[(groups["run"] == f"tau {tau}, {starts[start]}, seed 0") & (groups["lag"] == lag)]
+            maps = [np.array([line.split() for line in here[name]], float).T for name in ("probability", "keep")]
+            image = _map(axis, maps[0], maps[1] < 0.5)
+            axis.set_title(f"{here['accuracy'].iloc[-1]:.2f}", loc="right", fontsize=9, color="0.3")
+        row[0].set_ylabel(f"τ = {tau:g}\nblock, d", fontsize=10)
+        row[0].set_yticks(range(len(dilations)), [f"{b + 1}, {d}" for b, d in enumerate(dilations)], fontsize=8)
+    for axis, (start, lag) in zip(axes[0], places):
+        axis.set_title(f"{start if lag == LAGS[0] else ''}\nlag {lag}", loc="left", fontsize=10)
+    figure.supxlabel("epoch; right above each map: accuracy after the last one", fontsize=10)
     figure.colorbar(image, ax=list(axes.flat), label="probability to keep the block, mean over the group", shrink=0.5)
     show(figure, picture)
 
 
-def over_epochs(groups: pd.DataFrame) -> pd.DataFrame:
-    """A table of groups, with the numbers of the blocks as arrays, one a cell, in place of texts."""
-    columns = [name for name in ("keep", "probability", "slope", "difference") if name in groups]
-    return groups.assign(**{name: groups[name].map(lambda text: np.array(text.split(), float)) for name in columns})
-
-
-def patterns(gates: np.ndarray) -> pd.Series:
-    """How many users have each row of gates, the commonest first: ■ is kept, · is skipped."""
-    return pd.Series(["".join("■" if gate else "·" for gate in row) for row in gates]).value_counts()
-
-
-def two_forces(warm_up: np.ndarray, at_once: np.ndarray, picture: str, *, level: float) -> None:
-    """What the loss tells the gates in a warm-up, and with the cost at once; and what is left of the gates there.
+def by_temperature(temperature: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Of the table `temperature`: blocks of the three groups, mean over the seeds, and the least accuracy of any.
 
     Args:
-        warm_up: (3, step): size of a user's slope, of the slopes' common part, share of gates kept.
-        at_once: the same of a training with the cost from the first step.
-        picture: the figure's name, "ROOM/NAME".
-        level: what the cost tells each gate.
+        temperature: the table.
+        kinds: title of two columns -> how a run's name goes on after its temperature.
     """
-    figure, axes = new_figure(11.5, 3.5, columns=3)
-    highest = 1.05 * max(level, warm_up[:2].max(), at_once[:2].max())
-    for axis, (title, rows) in zip(axes[0], {"warm-up": warm_up, "cost at once": at_once}.items()):
-        for index, name in enumerate(("a user's slope, mean size", "common part, mean size")):
-            style = {"color": COLOURS[index], "linestyle": LINES[index], "marker": MARKERS[index]}
-            axis.plot(rows[index], label=name, markersize=4.5, markevery=max(1, len(rows[index]) // 8), **style)
-        axis.axhline(level, color="0.4", linestyle=":", label="what the cost says")
-        axis.set(xlabel="step", ylabel="slope at a gate", ylim=(0, highest))
-        axis.set_title(title, loc="left")
-    axes[0, 2].plot(at_once[2], color=COLOURS[2], linestyle="-.")
-    axes[0, 2].set(xlabel="step", ylabel="share of blocks kept", ylim=(0, 1))
-    axes[0, 2].set_title("cost at once: what is left", loc="left")
-    legend_below(figure, axes[0], columns=3)
-    show(figure, picture)
-
-
-def known_worlds(worlds: pd.DataFrame) -> pd.DataFrame:
-    """Of the table `worlds`, groups with items of their own: a row for each way to read and seed."""
-    runs, rows = worlds.set_index("run"), {}
-    for reads in ("last", "mean", "inner", "no blocks"):
-        for seed in range(3):
-            run, full = (runs.loc[f"{kind}, own items, seed {seed}"] for kind in (reads, "full depth"))
-            lost = [run[f"accuracy, lag {lag}"] - full[f"accuracy, lag {lag}"] for lag in LAGS]
-            rows[f"{reads}, seed {seed}"] = {
-                "blocks, lags 0 / 6 / 24": " / ".join(f"{run[f'blocks, lag {lag}']:.1f}" for lag in LAGS),
-                "worst group minus full depth": round(min(lost), 3),
-                "lag 24 under the gates of lag 6": round(run["accuracy, lag 24 with gates of lag 6"], 3),
-            }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def by_temperature(temperature: pd.DataFrame) -> pd.DataFrame:
-    """Of the table `temperature`, gates that start sure: blocks (mean of three seeds) and the least accuracy."""
-    runs, rows = temperature.set_index("run"), {}
+    rows: dict[str, dict[str, object]] = {f"τ = {tau:g}": {} for tau in TAUS}
     for tau in TAUS:
-        row: dict[str, object] = {}
-        for start, bias in {"open": 8.0, "shut": -8.0}.items():
-            here = runs.loc[[f"tau {tau}, starts at {bias}, seed {seed}" for seed in range(3)]]
-            row |= {f"{start}: blocks": _blocks(here), f"{start}: least accuracy": _least_accuracy(here)}
-        rows[f"τ = {tau:g}"] = row
+        for title, kind in kinds.items():
+            here = temperature[temperature["run"].str.startswith(f"tau {tau}, {kind}, ")]
+            blocks = [f"{here[f'blocks, lag {lag}'].mean():.1f}" for lag in LAGS]
+            least = min(here[f"accuracy, lag {lag}"].min() for lag in LAGS)
+            here_is = {"blocks": " / ".join(blocks), "least accuracy": round(least, 2)}
+            rows[f"τ = {tau:g}"] |= {f"{title}: {what}": number for what, number in here_is.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def by_cost(temperature: pd.DataFrame) -> pd.DataFrame:
-    """Of the table `temperature`, the ordinary start: blocks (mean of three seeds) and accuracy at three costs."""
-    runs, rows = temperature.set_index("run"), {}
-    for tau in TAUS:
-        row: dict[str, object] = {}
-        for cost in (0.0, 0.3, 1.0):
-            here = runs.loc[[f"tau {tau}, cost {cost}, seed {seed}" for seed in range(3)]]
-            row |= {f"cost {cost:g}": _blocks(here), f"least accuracy, {cost:g}": _least_accuracy(here)}
-        rows[f"τ = {tau:g}"] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _blocks(runs: pd.DataFrame) -> str:
-    return " / ".join(f"{runs[f'blocks, lag {lag}'].astype(float).mean():.1f}" for lag in LAGS)
-
-
-def _least_accuracy(runs: pd.DataFrame) -> float:
-    return round(float(runs[[f"accuracy, lag {lag}" for lag in LAGS]].astype(float).to_numpy().min()), 2)
 
 
 def _map(axis: Axes, values: np.ndarray, skipped: np.ndarray) -> mpl.image.AxesImage:

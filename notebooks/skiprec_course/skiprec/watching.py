@@ -1,31 +1,25 @@
 """Instruments of lesson 08: what the loss tells the gates, and what groups of known need do with theirs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from skiprec_lite.backbones import NextItemModel
-from skiprec_lite.checkpoints import load
-from skiprec_lite.controls import most_frequent_pattern
 from skiprec_lite.evaluation import gates_of, mean_per_user, rank_cases
-from skiprec_lite.gate_losses import from_a_cut, losses_at
+from skiprec_lite.gate_losses import from_a_cut, losses_at, whole_window
 from skiprec_lite.metrics import hit_rate
 from skiprec_lite.skiprec import SkipRec
 from skiprec_lite.synthetic import KnownDepth
+from skiprec_lite.training import Stage, fit
 from skiprec_lite.windows import Windows
 
-__all__ = [
-    "Groups", "by_group", "keep_by_block", "keep_by_position", "noticed", "pattern", "slopes_in_training",
-]  # fmt: skip
+__all__ = ["by_group", "keep_by_position", "noticed", "patterns", "slopes_in_training"]
 
 
 def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: float) -> tuple[np.ndarray, list[float]]:
-    """Train with Adam on fresh users, and write down what the loss of the next item tells the gates.
+    """Train on fresh users, and write down what the loss of the next item tells the gates.
 
     With cost 0 it is a warm-up: all gates are 1, every position is scored. Else gates are sampled, from a cut.
 
@@ -34,89 +28,62 @@ def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: flo
         the batch, share of the gates that keep. And at the end of each epoch what all blocks together are worth: the
         loss of 150 users without any of them, minus that with all.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    seen, worth = [], []
-    for epoch in range(epochs):
-        users = world.fresh(epoch)
-        for rows in torch.randperm(len(users)).split(32):
-            batch = users.rows(rows)
-            gates = torch.ones(len(rows), len(model.backbone.blocks), requires_grad=True)
-            if cost:
-                batch = from_a_cut(batch)
-                gates = model.gates(batch.items, batch.cut, sample=True)
-            loss = losses_at(model.backbone, batch, gates).mean()
-            (slope,) = torch.autograd.grad(loss, gates, retain_graph=True)
-            optimizer.zero_grad()
-            (loss + cost * gates.mean()).backward()
-            optimizer.step()
-            slope = len(rows) * slope  # of the row's own loss
-            common = slope.mean(dim=0).abs().mean()
-            seen.append((float(slope.abs().mean()), float(common), float(gates.detach().mean())))
-        some = users.rows(slice(0, 150))
-        gates = torch.ones(len(some), len(model.backbone.blocks))
-        with torch.no_grad():
-            none, every = (losses_at(model.backbone, some, kept * gates).mean() for kept in (0, 1))
+    heard, worth = [], []
+
+    def loss(model: SkipRec, batch: Windows, cost: float) -> Tensor:
+        gates = model.gates(batch.items, batch.cut, sample=True)
+        if not cost:
+            gates = torch.ones_like(gates).requires_grad_()
+        mean = losses_at(model.backbone, batch, gates, reduction="mean")
+        (slope,) = torch.autograd.grad(mean, gates, retain_graph=True)
+        slope *= len(gates)  # of the row's own loss
+        heard.append((float(slope.abs().mean()), float(slope.mean(dim=0).abs().mean()), float(gates.detach().mean())))
+        return mean + cost * gates.mean()
+
+    @torch.no_grad()
+    def weigh(epoch: int, model: SkipRec) -> None:
+        gates = torch.ones(len(few), len(model.backbone.blocks))
+        none, every = (losses_at(model.backbone, few, kept * gates, reduction="mean") for kept in (0, 1))
         worth.append(float(none - every))
-    return np.array(seen).T, worth
+
+    few = world.draw(1, 50)
+    split = replace(world.split(), validation=few)
+    stage = Stage(epochs, loss, from_a_cut if cost else whole_window, cost)
+    fit(model, split, stages=[stage], learning_rate=5e-3, patience=epochs, fresh=world.fresh, after_epoch=weigh,
+        exclude_seen=False, progress=False)  # fmt: skip
+    return np.array(heard).T, worth
 
 
-@dataclass
-class Groups:
-    """Watch a training: handed to `fit` as `after_epoch`, it keeps each group's gates and accuracy.
+def by_group(
+    model: SkipRec, world: KnownDepth, cases: Windows, *, full_depth: bool = False, hand_on: int = 0
+) -> pd.DataFrame:
+    """Each group's accuracy, blocks, share that keeps each block, commonest pattern, under greedy gates.
 
-    Attributes:
+    Args:
+        model: whose gates they are.
         world: the groups.
-        cases: users of all groups, who are looked at.
-        warm_up: epochs at the beginning in which all gates are 1, whatever the policy says.
-        gates: after each epoch, for each group the share that keeps each block.
-        accuracy: after each epoch, each group's share of next items that are ranked first.
+        cases: users of the groups in turn.
+        full_depth: all gates are 1, whatever the policy says.
+        hand_on: so many users further each row of gates is handed: by 1, the second group gets those of the first.
     """
-
-    world: KnownDepth
-    cases: Windows
-    warm_up: int
-    gates: list[list[list[float]]] = field(default_factory=list)
-    accuracy: list[list[float]] = field(default_factory=list)
-
-    def __call__(self, epoch: int, model: NextItemModel) -> None:
-        """Look at the model after an epoch."""
-        assert isinstance(model, SkipRec)
-        gates = gates_of(model, self.cases)
-        if epoch < self.warm_up:
-            gates = torch.ones_like(gates)
-        right = _right(model, self.cases, gates)
-        members = [self.world.group_of(self.cases) == group for group in range(len(self.world.lags))]
-        self.gates.append([gates[of].mean(dim=0).tolist() for of in members])
-        self.accuracy.append([float(right[of].mean()) for of in members])
-
-    def maps(self) -> dict[str, np.ndarray]:
-        """Each group's gates, (block, epoch), by its lag."""
-        of_groups = np.moveaxis(np.array(self.gates), 0, -1)
-        return {f"lag {lag}": gates for lag, gates in zip(self.world.lags, of_groups)}
-
-    def lines(self) -> np.ndarray:
-        """Accuracy, (group, epoch)."""
-        return np.array(self.accuracy).T
-
-
-def by_group(model: SkipRec, world: KnownDepth, cases: Windows, *, hand_on: int = 0) -> pd.DataFrame:
-    """Each group's accuracy, blocks and commonest pattern, under greedy gates: its own, or those of groups before."""
-    gates = gates_of(model, cases).roll(hand_on, dims=0)  # users of the groups come in turn
-    right, rows = _right(model, cases, gates), {}
+    gates = gates_of(model, cases).roll(hand_on, dims=0)
+    if full_depth:
+        gates = torch.ones_like(gates)
+    ranks = rank_cases(model, cases, gates=gates, exclude_seen=False)  # items come again, so all are ranked
+    right, rows = mean_per_user(hit_rate(ranks, 1), cases), []
     for group, lag in enumerate(world.lags):
         of_group = world.group_of(cases) == group
-        commonest = most_frequent_pattern(gates[of_group])[0]
-        rows[f"lag {lag}"] = {
-            "accuracy": round(float(right[of_group].mean()), 3),
-            "blocks": round(float(gates[of_group].sum(dim=1).mean()), 2),
-            "commonest pattern": pattern(commonest.tolist()),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        keep = gates[of_group].mean(dim=0)
+        rows.append({
+            "lag": lag, "accuracy": round(float(right[of_group].mean()), 3), "blocks": round(float(keep.sum()), 2),
+            "keep": keep.numpy(), "commonest pattern": patterns(gates[of_group]).index[0],
+        })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
-def pattern(gates: Sequence[float]) -> str:
-    """A row of gates in letters: ■ is kept, · is skipped."""
-    return "".join("■" if gate > 0.5 else "·" for gate in gates)
+def patterns(gates: Tensor) -> pd.Series:
+    """How many users have each row of gates, the commonest first: ■ is kept, · is skipped."""
+    return pd.Series(["".join("■" if gate > 0.5 else "·" for gate in row) for row in gates.tolist()]).value_counts()
 
 
 @torch.no_grad()
@@ -140,24 +107,3 @@ def noticed(model: SkipRec, items: Tensor, cut: Tensor | None, others: Tensor) -
         after = model.gate_logits(changed, cut).softmax(dim=-1)
         changes.append(float((after - before).abs().mean()))
     return np.array(changes)
-
-
-def keep_by_block(files: Sequence[Path], cases: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Of each trained SkipRec, mean and standard deviation over users of each block's probability to keep.
-
-    Returns:
-        Two arrays of shape (file, block).
-    """
-    means, spreads = [], []
-    for file in files:
-        model = load(file)
-        assert isinstance(model, SkipRec)
-        keep = model.gate_logits(cases.items, cases.cut).detach().double().softmax(dim=-1)[..., 0]
-        means.append(keep.mean(dim=0).numpy())
-        spreads.append(keep.std(dim=0).numpy())
-    return np.stack(means), np.stack(spreads)
-
-
-def _right(model: SkipRec, cases: Windows, gates: Tensor) -> Tensor:
-    """Each user's share of next items that are ranked first; items come again, so all are ranked."""
-    return mean_per_user(hit_rate(rank_cases(model, cases, gates=gates, exclude_seen=False), 1), cases)
