@@ -117,25 +117,9 @@ def grouped_bars(
 def means_with_errors(
     rows: Mapping[str, tuple[float, float]], picture: str, *, xlabel: str, reference: str = ""
 ) -> None:
-    """Means as points with bars of two standard errors, one row each; the reference's mean as a dashed line.
-
-    Args:
-        rows: name -> (mean, standard error), drawn from top to bottom.
-        picture: the figure's name, "ROOM/NAME".
-        xlabel: name and unit of the means.
-        reference: the row whose mean is drawn as a line.
-    """
-    figure, axes = new_figure(7, 0.9 + 0.34 * len(rows))
-    axis, names = axes[0, 0], list(rows)
-    for place, (name, (mean, error)) in enumerate(rows.items()):
-        colour = "black" if name == reference else COLOURS[0]
-        axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=colour, capsize=3)
-    if reference:
-        axis.axvline(rows[reference][0], color="grey", linestyle="--", linewidth=1)
-    axis.set_yticks(range(len(names)), names)
-    axis.invert_yaxis()
-    axis.set(xlabel=xlabel)
-    show(figure, picture)
+    """`dot_panels` with one panel and one series: a mean and its standard error for each name."""
+    dots = {name: {"": mean_and_error} for name, mean_and_error in rows.items()}
+    dot_panels({"": dots}, picture, xlabel=xlabel, reference=reference)
 
 
 def dot_panels(
@@ -316,21 +300,27 @@ def draw_skiprec() -> Figure:
     return figure
 
 
+def gates_map(axis: Axes, values: np.ndarray, skipped: np.ndarray) -> mpl.image.AxesImage:
+    """Draw gates or probabilities, dark = kept; a dot where most skip carries the message in greyscale too."""
+    image = axis.imshow(
+        values, cmap=sns.light_palette(KEEP, as_cmap=True), vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+    )
+    row, column = np.nonzero(skipped)
+    axis.plot(column, row, ".", color="grey", markersize=2.5)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return image
+
+
 def _gate_map(axis: Axes, gates: np.ndarray, labels: Sequence[str]) -> None:
-    mesh = sns.light_palette(KEEP, as_cmap=True)
-    axis.imshow(gates, cmap=mesh, vmin=0, vmax=1, aspect="auto")
-    for (user, block), gate in np.ndenumerate(gates):
-        if gate < 0.5:  # the dot carries the message in greyscale too
-            axis.plot(block, user, marker=".", color="grey", markersize=3)
+    gates_map(axis, gates, gates < 0.5)
     axis.set_xticks(range(gates.shape[1]), [str(block + 1) for block in range(gates.shape[1])])
     axis.set_yticks(range(len(labels)), labels, fontsize=8.5)
     axis.set_xlabel("residual block")
-    axis.tick_params(length=0)
     axis.set_xticks(np.arange(-0.5, gates.shape[1]), minor=True)
     axis.set_yticks(np.arange(-0.5, len(labels)), minor=True)
     axis.grid(which="minor", color="white", linewidth=2)
     axis.tick_params(which="minor", length=0)
-    axis.spines[:].set_visible(False)
 
 
 def _scale(axis: Axes, which: str) -> None:

@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
 
-from skiprec_course.plots import COLOURS, KEEP, LINES, MARKERS, legend_below, line_panels, mark_place, new_figure, show
+from skiprec_course.plots import COLOURS, LINES, MARKERS, gates_map, legend_below, mark_place, new_figure, show
 
-__all__ = ["by_temperature", "gates_over_training", "line_panels", "people", "temperatures"]
+__all__ = ["by_temperature", "gates_over_training", "people", "temperatures"]
 
 LAGS, TAUS = (0, 6, 24), (0.1, 1.0, 10.0, 50.0)  # of the table `temperature`
-SHADES = sns.light_palette(KEEP, as_cmap=True)
 
 
 def gates_over_training(
@@ -40,7 +36,7 @@ def gates_over_training(
     )
     for place, (title, gates) in enumerate(groups.items()):
         upper, lower = axes[:, place]
-        image = _map(upper, gates, gates < 0.5)
+        image = gates_map(upper, gates, gates < 0.5)
         upper.set_yticks(range(len(rows)), rows)
         upper.tick_params(labelbottom=False)
         upper.set_title(title, loc="left", pad=16)
@@ -72,13 +68,12 @@ def people(
     users = len(next(iter(panels.values())))
     figure, axes = new_figure(11.5, 0.9 + users / 100, columns=len(panels), sharey=True)  # 100 dots an inch
     for axis, (title, values) in zip(axes[0], panels.items()):
-        image = axis.imshow(values, cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        image = gates_map(axis, values, np.zeros_like(values))
         labels = [f"{block + 1}\n{dilation}" for block, dilation in enumerate(dilations)]
         axis.set_xticks(range(len(dilations)), labels, fontsize=8.5)
         axis.set_xticks(np.arange(0.5, len(dilations) - 1), minor=True)
         axis.grid(which="minor", axis="x", color="white", linewidth=1.5)
         axis.tick_params(which="both", length=0)
-        axis.spines[:].set_visible(False)
         axis.set_title(title, loc="left", fontsize=10)
     axes[0, 0].set_yticks(list(names), list(names.values()), fontsize=8.5)
     axes[0, 0].tick_params(axis="y", length=4)
@@ -102,7 +97,7 @@ def temperatures(groups: pd.DataFrame, starts: Mapping[str, str], picture: str, 
         for axis, (start, lag) in zip(row, places):
             here = groups[(groups["run"] == f"tau {tau}, {starts[start]}, seed 0") & (groups["lag"] == lag)]
             maps = [np.array([line.split() for line in here[name]], float).T for name in ("probability", "keep")]
-            image = _map(axis, maps[0], maps[1] < 0.5)
+            image = gates_map(axis, maps[0], maps[1] < 0.5)
             axis.set_title(f"{here['accuracy'].iloc[-1]:.2f}", loc="right", fontsize=9, color="0.3")
         row[0].set_ylabel(f"τ = {tau:g}\nblock, d", fontsize=10)
         row[0].set_yticks(range(len(dilations)), [f"{b + 1}, {d}" for b, d in enumerate(dilations)], fontsize=8)
@@ -129,12 +124,3 @@ def by_temperature(temperature: pd.DataFrame, kinds: Mapping[str, str]) -> pd.Da
             here_is = {"blocks": " / ".join(blocks), "least accuracy": round(least, 2)}
             rows[f"τ = {tau:g}"] |= {f"{title}: {what}": number for what, number in here_is.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _map(axis: Axes, values: np.ndarray, skipped: np.ndarray) -> mpl.image.AxesImage:
-    image = axis.imshow(values, cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    block, epoch = np.nonzero(skipped)
-    axis.plot(epoch, block, ".", color="grey", markersize=2.5)  # a dot carries the message in greyscale too
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    return image

@@ -15,7 +15,7 @@ from skiprec_lite.synthetic import KnownDepth
 from skiprec_lite.training import Stage, fit
 from skiprec_lite.windows import Windows
 
-__all__ = ["by_group", "keep_by_position", "noticed", "patterns", "slopes_in_training"]
+__all__ = ["by_group", "patterns", "slopes_in_training"]
 
 
 def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: float) -> tuple[np.ndarray, list[float]]:
@@ -46,11 +46,11 @@ def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: flo
         none, every = (losses_at(model.backbone, few, kept * gates, reduction="mean") for kept in (0, 1))
         worth.append(float(none - every))
 
-    few = world.draw(1, 50)
-    split = replace(world.split(), validation=few)
+    split = world.split()
+    few = split.validation.rows(slice(0, 150))
     stage = Stage(epochs, loss, from_a_cut if cost else whole_window, cost)
-    fit(model, split, stages=[stage], learning_rate=5e-3, patience=epochs, fresh=world.fresh, after_epoch=weigh,
-        exclude_seen=False, progress=False)  # fmt: skip
+    fit(model, replace(split, validation=few), stages=[stage], patience=epochs, learning_rate=5e-3,
+        fresh=world.fresh, after_epoch=weigh, exclude_seen=False, progress=False)  # fmt: skip
     return np.array(heard).T, worth
 
 
@@ -84,26 +84,3 @@ def by_group(
 def patterns(gates: Tensor) -> pd.Series:
     """How many users have each row of gates, the commonest first: ■ is kept, · is skipped."""
     return pd.Series(["".join("■" if gate > 0.5 else "·" for gate in row) for row in gates.tolist()]).value_counts()
-
-
-@torch.no_grad()
-def keep_by_position(model: SkipRec, items: Tensor) -> Tensor:
-    """Probability to keep, (user, time, block), if the policy read the state at each position alone."""
-    policy = model.policy
-    hidden = policy.join(policy.embedding(items))
-    for block in policy.blocks:
-        hidden = block(hidden, items > 0)
-    return policy.output(hidden).unflatten(-1, (-1, 2)).softmax(dim=-1)[..., 0]
-
-
-@torch.no_grad()
-def noticed(model: SkipRec, items: Tensor, cut: Tensor | None, others: Tensor) -> np.ndarray:
-    """For each position, how far the keep probabilities move when its item gives way to that of `others`."""
-    before = model.gate_logits(items, cut).softmax(dim=-1)
-    changes = []
-    for position in range(items.shape[1]):
-        changed = items.clone()
-        changed[:, position] = others[:, position]
-        after = model.gate_logits(changed, cut).softmax(dim=-1)
-        changes.append(float((after - before).abs().mean()))
-    return np.array(changes)
