@@ -123,4 +123,5 @@ def by_temperature(temperature: pd.DataFrame, kinds: Mapping[str, str]) -> pd.Da
             least = min(here[f"accuracy, lag {lag}"].min() for lag in LAGS)
             here_is = {"blocks": " / ".join(blocks), "least accuracy": round(least, 2)}
             rows[f"τ = {tau:g}"] |= {f"{title}: {what}": number for what, number in here_is.items()}
+        rows[f"τ = {tau:g}"]["seeds"] = len(here)
     return pd.DataFrame.from_dict(rows, orient="index")

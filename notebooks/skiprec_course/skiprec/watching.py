@@ -18,15 +18,17 @@ from skiprec_lite.windows import Windows
 __all__ = ["by_group", "patterns", "slopes_in_training"]
 
 
-def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: float) -> tuple[np.ndarray, list[float]]:
+def slopes_in_training(
+    model: SkipRec, world: KnownDepth, epochs: int, cost: float
+) -> tuple[dict, np.ndarray, list[float]]:
     """Train on fresh users, and write down what the loss of the next item tells the gates.
 
     With cost 0 it is a warm-up: all gates are 1, every position is scored. Else gates are sampled, from a cut.
 
     Returns:
-        (3, step): mean size of a user's slope at a gate (of that user's own loss), mean size of the slopes' mean over
-        the batch, share of the gates that keep. And at the end of each epoch what all blocks together are worth: the
-        loss of 150 users without any of them, minus that with all.
+        Lines of a figure over the steps, name -> (step, value): mean size of a user's slope at a gate (of that user's
+        own loss), and of the slopes' mean over the batch. Share of gates kept at each step. What all blocks together
+        are worth after each epoch: the loss of 150 users without any of them, minus that with all.
     """
     heard, worth = [], []
 
@@ -51,7 +53,9 @@ def slopes_in_training(model: SkipRec, world: KnownDepth, epochs: int, cost: flo
     stage = Stage(epochs, loss, from_a_cut if cost else whole_window, cost)
     fit(model, replace(split, validation=few), stages=[stage], patience=epochs, learning_rate=5e-3,
         fresh=world.fresh, after_epoch=weigh, exclude_seen=False, progress=False)  # fmt: skip
-    return np.array(heard).T, worth
+    single, common, kept = np.array(heard).T
+    steps = np.arange(len(heard))
+    return {"a user's slope, mean size": (steps, single), "common part, mean size": (steps, common)}, kept, worth
 
 
 def by_group(
