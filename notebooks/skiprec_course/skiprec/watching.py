@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from skiprec_lite.backbones import NextItemModel
 from skiprec_lite.evaluation import gates_of, mean_per_user, rank_cases
 from skiprec_lite.gate_losses import from_a_cut, losses_at, whole_window
 from skiprec_lite.metrics import hit_rate
@@ -30,7 +31,8 @@ def slopes_in_training(
         own loss), and of the slopes' mean over the batch. Share of gates kept at each step. What all blocks together
         are worth after each epoch: the loss of 150 users without any of them, minus that with all.
     """
-    heard, worth = [], []
+    heard: list[tuple[float, float, float]] = []
+    worth: list[float] = []
 
     def loss(model: SkipRec, batch: Windows, cost: float) -> Tensor:
         gates = model.gates(batch.items, batch.cut, sample=True)
@@ -43,7 +45,7 @@ def slopes_in_training(
         return mean + cost * gates.mean()
 
     @torch.no_grad()
-    def weigh(epoch: int, model: SkipRec) -> None:
+    def weigh(epoch: int, _: NextItemModel) -> None:
         gates = torch.ones(len(few), len(model.backbone.blocks))
         none, every = (losses_at(model.backbone, few, kept * gates, reduction="mean") for kept in (0, 1))
         worth.append(float(none - every))
@@ -53,8 +55,7 @@ def slopes_in_training(
     stage = Stage(epochs, loss, from_a_cut if cost else whole_window, cost)
     fit(model, replace(split, validation=few), stages=[stage], patience=epochs, learning_rate=5e-3,
         fresh=world.fresh, after_epoch=weigh, exclude_seen=False, progress=False)  # fmt: skip
-    single, common, kept = np.array(heard).T
-    steps = np.arange(len(heard))
+    (single, common, kept), steps = np.array(heard).T, np.arange(len(heard))
     return {"a user's slope, mean size": (steps, single), "common part, mean size": (steps, common)}, kept, worth
 
 
