@@ -385,4 +385,4 @@ def test_each_user_s_numbers_have_the_mean_that_the_table_says(path: Path) -> No
     names = of_users.index.unique("measure")
     assert set(of_users.index) == {(run, name) for run in table.index for name in names}
     for (run, name), mean in of_users.mean(axis=1).items():
-        assert mean == pytest.approx(table[name][run], abs=1e-4)  # three digits or four; MRR's few values round alike
+        assert mean == pytest.approx(table[name][run], abs=5e-5)  # of 943 numbers with three digits or four
