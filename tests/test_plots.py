@@ -72,7 +72,8 @@ def test_gate_maps_draw_each_gate_at_its_place() -> None:
     assert [axis.get_title(loc="left") for axis in axes] == ["left", "right"]
     for axis, expected in zip(axes, (gates, 1 - gates), strict=True):
         assert np.array_equal(axis.images[0].get_array(), expected)
-        dots = {(line.get_ydata()[0], line.get_xdata()[0]) for line in axis.lines}
+        (line,) = axis.lines
+        dots = set(zip(line.get_ydata(), line.get_xdata(), strict=True))
         assert dots == set(zip(*np.nonzero(expected == 0), strict=True))
 
 

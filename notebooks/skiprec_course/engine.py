@@ -14,6 +14,7 @@ import importlib
 import inspect
 import random
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
@@ -276,15 +277,9 @@ class Trial:
         wanted = {name: 0.3 * torch.randn(p.shape, generator=drawn).to(dtype) for name, p in like.named_parameters()}
         mine = dict(module.to(dtype).named_parameters())
         if mine.keys() != wanted.keys():
-            shapes = sorted(tuple(p.shape) for p in mine.values())
-            expected = sorted(tuple(p.shape) for p in wanted.values())
-            if shapes != expected:
-                extra = [s for s in shapes if s not in expected] or [s for s in expected if s not in shapes]
-                self.fail(
-                    f"the module has {len(shapes)} parameters, expected {len(expected)}: "
-                    + ", ".join(f"{name} {tuple(p.shape)}" for name, p in wanted.items()),
-                    f"look at those of shape {extra[0]}" if extra else "",
-                )
+            ours, theirs = (Counter(tuple(p.shape) for p in ps.values()) for ps in (mine, wanted))
+            for other, words in ((ours - theirs, "too many"), (theirs - ours, "missing")):
+                self.require(not other, f"a parameter of shape {min(other, default=())} is {words}")
             left = list(wanted.values())
             wanted = {}
             for name, p in mine.items():

@@ -312,23 +312,29 @@ def _pale_to_dark(number: int) -> Sequence[tuple[float, float, float]]:
     return sns.color_palette("ch:s=2.6,r=.3,l=.78,d=.12", number)
 
 
-def _gate_map(axis: Axes, gates: np.ndarray, labels: Sequence[str]) -> None:
+def gates_map(axis: Axes, values: np.ndarray, skipped: np.ndarray) -> mpl.image.AxesImage:
+    """Draw gates or probabilities, dark = kept; a dot where most skip carries the message in greyscale too."""
     import seaborn as sns  # here: see COLOURS
 
-    mesh = sns.light_palette(KEEP, as_cmap=True)
-    axis.imshow(gates, cmap=mesh, vmin=0, vmax=1, aspect="auto")
-    for (user, block), gate in np.ndenumerate(gates):
-        if gate < 0.5:  # the dot carries the message in greyscale too
-            axis.plot(block, user, marker=".", color="grey", markersize=3)
+    image = axis.imshow(
+        values, cmap=sns.light_palette(KEEP, as_cmap=True), vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+    )
+    row, column = np.nonzero(skipped)
+    axis.plot(column, row, ".", color="grey", markersize=2.5)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return image
+
+
+def _gate_map(axis: Axes, gates: np.ndarray, labels: Sequence[str]) -> None:
+    gates_map(axis, gates, gates < 0.5)
     axis.set_xticks(range(gates.shape[1]), [str(block + 1) for block in range(gates.shape[1])])
     axis.set_yticks(range(len(labels)), labels, fontsize=8.5)
     axis.set_xlabel("residual block")
-    axis.tick_params(length=0)
     axis.set_xticks(np.arange(-0.5, gates.shape[1]), minor=True)
     axis.set_yticks(np.arange(-0.5, len(labels)), minor=True)
     axis.grid(which="minor", color="white", linewidth=2)
     axis.tick_params(which="minor", length=0)
-    axis.spines[:].set_visible(False)
 
 
 def _scale(axis: Axes, which: str) -> None:

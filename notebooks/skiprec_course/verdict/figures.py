@@ -1,47 +1,32 @@
 """Figures of lesson 09, from plain arrays; nothing here knows a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from skiprec_course.plots import COLOURS, MARKERS, gate_maps, new_figure, show
+import numpy as np
 
-__all__ = ["differences", "gate_maps"]
+from skiprec_course.plots import COLOURS, LINES, MARKERS, legend_below, new_figure, show
+
+Points = Sequence[tuple[str, np.ndarray, np.ndarray]]  # a word, and for each seed the blocks kept and the quality
 
 
-def differences(
-    families: Mapping[str, Mapping[str, tuple[float, float, float]]],
-    picture: str,
-    *,
-    xlabel: str,
-    beside: str,
+def quality_against_blocks(
+    panels: Mapping[str, Mapping[str, Points]], levels: Mapping[str, tuple[str, float]], picture: str
 ) -> None:
-    """Differences as points with 95 % intervals, a row each, in families; a number of each row stands at the right.
-
-    Args:
-        families: title -> name of a row -> (mean, standard error, the number beside), from top to bottom.
-        picture: the figure's name, "ROOM/NAME".
-        xlabel: name and unit of the differences.
-        beside: what the numbers at the right are.
-    """
-    count = sum(len(rows) for rows in families.values()) + len(families)
-    figure, axes = new_figure(9.0, 0.9 + 0.27 * count)
-    axis, place, names = axes[0, 0], 0, []
-    right = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "center"}
-    for index, (title, rows) in enumerate(families.items()):
-        names.append((place, title, True))
-        for name, (mean, error, number) in rows.items():
-            place += 1
-            names.append((place, name, False))
-            axis.errorbar(mean, place, xerr=1.96 * error, fmt=MARKERS[index], color=COLOURS[index], capsize=3)
-            axis.text(1.0, place, f"{number:.1f}", **right)
-        place += 1
-    axis.text(1.0, -0.1, beside, fontsize=9, color="0.35", **right)
-    axis.axvline(0, color="black", linewidth=1)
-    axis.set_yticks([at for at, _, _ in names], [name for _, name, _ in names])
-    for label, (_, _, is_title) in zip(axis.get_yticklabels(), names):
-        label.set_fontweight("bold" if is_title else "normal")
-    axis.tick_params(axis="y", length=0)
-    axis.set_ylim(place - 0.4, -0.6)
-    low, high = axis.get_xlim()
-    axis.set_xlim(low, high + 0.16 * (high - low))
-    axis.set(xlabel=xlabel)
+    """Title -> series -> points: pale dots for the seeds, markers with a word, a line; title -> a level's name, height."""
+    figure, axes = new_figure(11.2, 4.4, columns=len(panels))
+    for axis, (title, drawn) in zip(axes[0], panels.items()):
+        for index, (name, points) in enumerate(drawn.items()):
+            look: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index]}
+            means = np.array([(blocks.mean(), quality.mean()) for _, blocks, quality in points])
+            axis.plot(*means.T, linestyle=LINES[index], markersize=6.5, label=name, **look)
+            for (word, blocks, quality), mean in zip(points, means):
+                axis.scatter(blocks, quality, s=14, alpha=0.4, linewidth=0, **look)
+                place = ((-10, 6), (4, -13), (5, 6))[index]
+                axis.annotate(word, mean, place, textcoords="offset points", fontsize=8, color=COLOURS[index])
+        name, height = levels[title]
+        axis.axhline(height, color="black", linestyle=":", linewidth=1.3, label=name)
+        axis.set(xlabel="blocks kept, of 8", ylabel="NDCG@10")
+        axis.set_title(title, loc="left")
+    legend_below(figure, axes[0], columns=4)
     show(figure, picture)
