@@ -24,8 +24,8 @@ def test_the_course_s_networks_score_what_their_headers_say_under_both_rankings(
     model, notes, cases = checkpoints.load(path), checkpoints.notes(path), splits.last_n(load_movielens()).test
     for ranking, exclude_seen in (("unseen", True), ("all", False)):
         found = evaluation.evaluate(model, cases, exclude_seen=exclude_seen)
-        for name in ("ndcg@10", "hr@10", "mrr@5", "mrr@10"):
-            assert found[name] == pytest.approx(notes[f"{name} {ranking}"], abs=1e-3)
+        for metric in ("ndcg@10", "hr@10", "mrr@5", "mrr@10"):
+            assert found[metric] == pytest.approx(notes[f"{metric} {ranking}"], abs=1e-3)
     assert notes["ndcg@10 unseen"] > notes["ndcg@10 all"] + 0.03
 
 
