@@ -13,7 +13,7 @@ Points = Sequence[tuple[str, np.ndarray, np.ndarray]]  # a word, and for each se
 def quality_against_blocks(
     panels: Mapping[str, Mapping[str, Points]], levels: Mapping[str, tuple[str, float]], picture: str
 ) -> None:
-    """Title -> series -> points: pale dots for the seeds, markers with a word, a line; title -> a level's name, height."""
+    """Title -> series -> points: pale dots for the seeds, markers with a word, a line; title -> a level, its height."""
     figure, axes = new_figure(11.2, 4.4, columns=len(panels))
     for axis, (title, drawn) in zip(axes[0], panels.items()):
         for index, (name, points) in enumerate(drawn.items()):
