@@ -22,7 +22,7 @@ def dials(panels: Mapping[str, np.ndarray], films: np.ndarray, picture: str) -> 
         axis.set_xscale("log")
         axis.set_xticks([10, 20, 50, 100, 200, 500], ["10", "20", "50", "100", "200", "500"])
         axis.minorticks_off()
-        axis.set(xlabel="films in the history (the policy reads 50 at most)", ylim=(0, 4.2))
+        axis.set(xlabel="films in the history (the policy reads 50 at most)", ylim=(0, 3))
         axis.set_title(title, loc="left")
     axes[0, 0].set_ylabel("blocks to expect, of 8")
     show(figure, picture)
