@@ -77,7 +77,8 @@ class Switchboard:
         if not 1 <= k <= films.num_items:
             raise ValueError(f"k must lie in 1 ... {films.num_items}, got {k}")
         self.model, self.cases, self.films, self.k, self.exclude_seen = model, cases, films, k, exclude_seen
-        self.dilations: Sequence[int] = model.backbone.sizes["dilations"]
+        self.dilations: list[Any] = list(model.backbone.sizes["dilations"])  # type: ignore[call-overload]
+        self.gates: tuple[int, ...] = ()
         self.set_user(0)
 
     def labels(self) -> list[str]:
