@@ -18,7 +18,7 @@ from skiprec_course.nextitnet import figures as nextitnet
 from skiprec_lite import blocks
 
 COURSE = Path(plots.__file__).parent
-PICTURE = "whose_pattern/patterns"
+PICTURE = "whose_pattern/dials"
 ALT = plots.description(PICTURE)
 
 
@@ -27,14 +27,14 @@ def test_a_figure_is_shown_with_its_description() -> None:
     with mock.patch.object(plots, "display") as display:
         plots.show(figure, PICTURE)
     (bundle,), options = display.call_args
-    assert ALT.startswith("Two heat maps of gates")
+    assert ALT.startswith("Two clouds of dots")
     assert "\n" not in ALT
     assert bundle["text/plain"] == f"Figure: {ALT}"
     assert options["metadata"]["image/png"]["alt"] == ALT
     assert bundle["image/png"].startswith("iVBOR")
 
 
-@pytest.mark.parametrize("picture", ["whose_pattern/no-such", "no_such_room/patterns", "patterns", ""])
+@pytest.mark.parametrize("picture", ["whose_pattern/no-such", "no_such_room/dials", "dials", ""])
 def test_a_figure_without_a_description_is_refused(picture: str) -> None:
     figure, _ = plots.new_figure(2, 2)
     with pytest.raises(ValueError, match=f"no figure is described as '{picture}'"):

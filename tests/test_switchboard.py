@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers import histories_log, randomise
 
-from skiprec_course.whose_pattern.switchboard import Panel, Shown, Switchboard
+from skiprec_course.whose_pattern.switchboard import Panel, Shown, Switchboard, moved, page, pattern
 from skiprec_lite import evaluation, splits
 from skiprec_lite.backbones import NextItNet
 from skiprec_lite.policy import PolicyNetwork
@@ -45,7 +45,7 @@ def test_it_starts_with_the_policy_s_own_gates(board: Switchboard) -> None:
         shown = board.set_user(row)
         assert shown.gates == shown.own == tuple(expected)
         assert shown.rank == shown.own_rank
-        assert all(shown.kept)
+        assert shown.before == (1, 2, 3, 4, 5)
 
 
 def test_rank_and_list_are_those_of_the_package_under_any_gates(board: Switchboard) -> None:
@@ -82,21 +82,20 @@ def test_toggling_twice_and_reset_bring_back_what_was_there(board: Switchboard) 
     assert board.reset() == start
 
 
-def test_kept_marks_what_both_lists_hold(board: Switchboard) -> None:
+def test_before_says_each_film_s_place_under_the_policy_s_own_gates(board: Switchboard) -> None:
     for row in range(len(LENGTHS)):
         own = board.set_user(row)
-        for shown in board.flips():
-            assert shown.kept == tuple(title in own.top for title in shown.top)
+        unseen = ITEMS - (LENGTHS[row] - 2)
+        everything = Switchboard(board.model, board.cases, board.films, k=unseen).set_user(row).top
+        for block in range(BLOCKS):
+            shown = board.toggle(block)
+            assert shown.before == tuple(everything.index(title) + 1 for title in shown.top)
+            assert shown.stay == len(set(shown.top) & set(own.top))
+            board.reset()
 
 
-def test_flips_are_the_toggles_one_at_a_time_and_change_nothing(board: Switchboard) -> None:
-    start = board.set_user(1)
-    flips = board.flips()
-    assert board.show() == start
-    assert len(flips) == BLOCKS
-    for block, shown in enumerate(flips):
-        assert board.toggle(block) == shown
-        board.reset()
+def test_which_way_a_film_moved_is_said_in_words() -> None:
+    assert (moved(2, 2), moved(1, 4), moved(3, 1)) == ("", " ▲ was 4", " ▼ was 1")
 
 
 def test_a_model_in_training_mode_is_asked_in_eval_mode_and_left_as_it_was(board: Switchboard) -> None:
@@ -108,7 +107,7 @@ def test_a_model_in_training_mode_is_asked_in_eval_mode_and_left_as_it_was(board
 
 def test_users_are_labelled_by_their_last_films(board: Switchboard, films: splits.Interactions) -> None:
     last = [films.title(int(i)) for i in splits.user_sequences(films)[3][-4:-2]]
-    assert board.labels()[3] == f"{last[0]} · {last[1]} (user u3)"
+    assert board.labels()[3] == f"{pattern(board.set_user(3).own)}  {last[0]} · {last[1]} (user u3)"
 
 
 @pytest.mark.parametrize(("method", "value"), [("set_user", -1), ("set_user", 4), ("toggle", -1), ("toggle", BLOCKS)])
@@ -141,6 +140,8 @@ def test_the_panel_shows_the_board(panel: Panel) -> None:
     assert f"rank {shown.rank}" in panel.verdict.value
     assert shown.history[-1] in panel.history.value
     assert len(panel.user.options) == len(LENGTHS)
+    word = "runs" if shown.gates[1] else "skipped"
+    assert panel.blocks[1].description == f"2 {word} (d 2, π {shown.keep[1]:.2f})"
 
 
 def test_on_block_switches_a_block_and_draws(panel: Panel) -> None:
@@ -151,6 +152,7 @@ def test_on_block_switches_a_block_and_draws(panel: Panel) -> None:
     assert panel.ranking.value != before
     assert "switched by hand: 2" in panel.verdict.value
     assert panel.blocks[1].button_style == "warning"
+    assert "by hand" in panel.blocks[1].description
 
 
 def test_on_block_that_only_follows_the_board_does_nothing(panel: Panel) -> None:
@@ -195,7 +197,7 @@ def test_an_error_in_a_callback_is_not_swallowed(panel: Panel, callback: tuple) 
 def test_titles_are_text_not_markup(panel: Panel) -> None:
     shown = panel.board.show()
     strange = "<script>&"
-    panel._draw(Shown(shown.gates, shown.own, (strange,), (strange,), (True,), strange, 1, 1))
+    panel._draw(Shown(shown.gates, shown.own, shown.keep, (strange,), (strange,), (1,), strange, 1, 1))
     for part in (panel.history, panel.ranking, panel.verdict):
         assert "<script>" not in part.value
         assert "&lt;script&gt;&amp;" in part.value
@@ -203,3 +205,39 @@ def test_titles_are_text_not_markup(panel: Panel) -> None:
 
 def test_without_a_kernel_a_line_says_what_stands_here(panel: Panel) -> None:
     assert panel._repr_mimebundle_()["text/plain"] == "Switchboard: 4 users, 3 blocks (run the notebook to use it)"
+
+
+# --- the page without a kernel ---
+
+
+def test_a_table_holds_every_pattern_s_list_and_no_history(board: Switchboard) -> None:
+    own = board.set_user(1)
+    table = board.table("somebody")
+    assert len(table["lists"]) == 2**BLOCKS
+    for number in range(2**BLOCKS):
+        gates = tuple(int(bit) for bit in f"{number:0{BLOCKS}b}")
+        board.reset()
+        for block in range(BLOCKS):
+            if gates[block] != own.own[block]:
+                board.toggle(block)
+        shown = board.show()
+        assert shown.gates == gates
+        assert tuple(table["titles"][index] for index in table["lists"][number]) == shown.top
+        assert tuple(table["places"][index] for index in table["lists"][number]) == shown.before
+    assert table["own"] == own.own
+    assert not set(own.history) & set(table["titles"])
+    assert (table["next"], board.table("somebody", reveal=True)["next"]) == ("", own.true)
+
+
+def test_the_page_says_the_first_list_without_a_script_and_titles_are_no_markup(board: Switchboard) -> None:
+    table = board.table("</script><b>")
+    said = page([table])
+    assert said.count("</script>") == said.count("<script>") == 1
+    before_the_script = said.split("<script>")[0]
+    assert all(f"<li>{title}</li>" in before_the_script for title in board.set_user(0).top)
+    assert "&lt;/script&gt;" in before_the_script
+
+
+def test_where_items_come_again_they_stay_in_the_list(board: Switchboard) -> None:
+    everything = Switchboard(board.model, board.cases, board.films, k=ITEMS, exclude_seen=False).show()
+    assert set(everything.history) <= set(everything.top)

@@ -2,8 +2,11 @@
 
 import functools
 import html
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -25,9 +28,10 @@ class Shown:
     Attributes:
         gates: one number a block, 1 = it runs.
         own: the gates that the policy chose for this user.
+        keep: the policy's probability to keep each block.
         history: titles that the network has read, oldest first.
         top: titles of the best next items, best first; what the user has had is left out.
-        kept: for each of `top`, whether it is among the best under the policy's own gates too.
+        before: the place of each of `top` under the policy's own gates, 1 = first.
         true: title of what came next.
         rank: its place among what the user has not had, 1 = first.
         own_rank: its place under the policy's own gates.
@@ -35,12 +39,18 @@ class Shown:
 
     gates: tuple[int, ...]
     own: tuple[int, ...]
+    keep: tuple[float, ...]
     history: tuple[str, ...]
     top: tuple[str, ...]
-    kept: tuple[bool, ...]
+    before: tuple[int, ...]
     true: str
     rank: int
     own_rank: int
+
+    @property
+    def stay(self) -> int:
+        """How many of `top` are among the best under the policy's own gates, too."""
+        return sum(place <= len(self.top) for place in self.before)
 
 
 class Switchboard:
@@ -51,36 +61,37 @@ class Switchboard:
         cases: a row for each user to choose from: the history up to `cut`, and the true next item right after it.
         films: titles and user ids.
         k: length of the list.
+        exclude_seen: leave out what the user has had: not where items come again.
 
     Raises:
         ValueError: if there is no row, a row has no next item to be scored at `cut`, or k is not in 1 ... num_items.
     """
 
-    def __init__(self, model: SkipRec, cases: Windows, films: Interactions, *, k: int = 10) -> None:
+    def __init__(
+        self, model: SkipRec, cases: Windows, films: Interactions, *, k: int = 10, exclude_seen: bool = True
+    ) -> None:
         if len(cases) == 0:
             raise ValueError("there is no user to choose from")
         if not (cases.targets.gather(1, cases.cut.unsqueeze(1)) > 0).all():
             raise ValueError("a row has no next item at its cut")
         if not 1 <= k <= films.num_items:
             raise ValueError(f"k must lie in 1 ... {films.num_items}, got {k}")
-        self.model = model
-        self.cases = cases
-        self.films = films
-        self.k = k
-        self.own: tuple[int, ...] = ()
+        self.model, self.cases, self.films, self.k, self.exclude_seen = model, cases, films, k, exclude_seen
+        self.dilations: list[Any] = list(model.backbone.sizes["dilations"])  # type: ignore[call-overload]
         self.gates: tuple[int, ...] = ()
         self.set_user(0)
 
     def labels(self) -> list[str]:
-        """Return a name for each user: the last two films that they watched, and their id."""
+        """Return a name for each user: pattern, the last two films that they watched, and their id."""
         names = []
-        for row in range(len(self.cases)):
-            last = [self.films.title(item) for item in self._history(row)[-2:]]
-            names.append(f"{' · '.join(last)} (user {self.films.user_ids[int(self.cases.users[row])]})")
+        for row, (items, keep) in enumerate(zip(*self._read_by_all())):
+            last = [self.films.title(item) for item in items[items > 0][-2:].tolist()]
+            user = self.films.user_ids[int(self.cases.users[row])]
+            names.append(f"{pattern(keep > 0.5)}  {' · '.join(last)} (user {user})")
         return names
 
     def set_user(self, row: int) -> Shown:
-        """Choose a user; the gates become the policy's own.
+        """Show another user, under the gates that the policy chose for them.
 
         Raises:
             ValueError: if there is no such row.
@@ -89,8 +100,8 @@ class Switchboard:
             raise ValueError(f"row must lie in 0 ... {len(self.cases) - 1}, got {row}")
         self.row = row
         self._items = self.cases.items[row : row + 1, : int(self.cases.cut[row]) + 1]
-        with torch.no_grad(), in_eval_mode(self.model):
-            self.own = tuple(int(gate) for gate in self.model.gates(self._items, sample=False)[0])
+        keep = self._read_by_all()[1][row]
+        self.keep, self.own = tuple(keep.tolist()), tuple((keep > 0.5).int().tolist())
         return self.reset()
 
     def toggle(self, block: int) -> Shown:
@@ -101,7 +112,7 @@ class Switchboard:
         """
         if not 0 <= block < len(self.gates):
             raise ValueError(f"block must lie in 0 ... {len(self.gates) - 1}, got {block}")
-        self.gates = _flipped(self.gates, block)
+        self.gates = (*self.gates[:block], 1 - self.gates[block], *self.gates[block + 1 :])
         return self.show()
 
     def reset(self) -> Shown:
@@ -111,42 +122,67 @@ class Switchboard:
 
     def show(self) -> Shown:
         """Return what is to be seen now."""
-        return self._under(self.gates)
-
-    def flips(self) -> tuple[Shown, ...]:
-        """Return what would be seen with the policy's own gates but for one, a block at a time; changes nothing."""
-        return tuple(self._under(_flipped(self.own, block)) for block in range(len(self.own)))
-
-    def _under(self, gates: Sequence[int]) -> Shown:
-        true = self.cases.targets[self.row, self.cases.cut[self.row]]
-        ranked = {name: self._scores(row) for name, row in (("now", gates), ("own", self.own))}
-        best = {name: scores.topk(self.k).indices.tolist() for name, scores in ranked.items()}
-        rank = {name: int(rank_of_target(scores, true)) for name, scores in ranked.items()}
+        true = self.cases.targets[self.row, self.cases.cut[self.row]].reshape(1)
+        both = self._scores([self.gates, self.own])
+        rank, own_rank = rank_of_target(both, true.expand(2)).tolist()
+        (best, _), place = self._orders(both), self._places()
+        history = self._items[self._items > 0].tolist()
         return Shown(
-            gates=tuple(gates),
+            gates=self.gates,
             own=self.own,
-            history=tuple(self.films.title(item) for item in self._history(self.row)),
-            top=tuple(self.films.title(item) for item in best["now"]),
-            kept=tuple(item in best["own"] for item in best["now"]),
+            keep=self.keep,
+            history=tuple(map(self.films.title, history)),
+            top=tuple(map(self.films.title, best)),
+            before=tuple(place[item] for item in best),
             true=self.films.title(int(true)),
-            rank=rank["now"],
-            own_rank=rank["own"],
+            rank=rank,
+            own_rank=own_rank,
         )
 
-    def _history(self, row: int) -> list[int]:
-        read = self.cases.items[row, : int(self.cases.cut[row]) + 1]
-        return read[read > 0].tolist()
+    def table(self, name: str, *, reveal: bool = False) -> dict[str, Any]:
+        """Every pattern's list for the user of the moment, for `page`; what they have watched is not in it.
+
+        Args:
+            name: what to call this user, beside the pattern.
+            reveal: say what came next, too.
+        """
+        lists = self._orders(self._scores(list(product((0, 1), repeat=len(self.own)))))
+        items = sorted({item for best in lists for item in best})
+        place, known = self._places(), {item: index for index, item in enumerate(items)}
+        true = int(self.cases.targets[self.row, self.cases.cut[self.row]])
+        return {
+            "name": name, "own": self.own, "keep": [round(p, 2) for p in self.keep], "dilations": self.dilations,
+            "titles": [self.films.title(item) for item in items], "places": [place[item] for item in items],
+            "lists": [[known[item] for item in best] for best in lists],
+            "next": self.films.title(true) if reveal else "",
+        }  # fmt: skip
 
     @torch.no_grad()
-    def _scores(self, gates: Sequence[int]) -> Float[Tensor, " columns"]:
-        """Scores of all items, -inf for what the user has had."""
-        row = torch.tensor([gates], dtype=torch.float32)
+    def _read_by_all(self) -> tuple[Tensor, Tensor]:
+        """What the policy reads of each user, and its probabilities to keep."""
+        read = self.cases.items.masked_fill(torch.arange(self.cases.items.shape[1]) > self.cases.cut[:, None], 0)
         with in_eval_mode(self.model):
-            scores = self.model.score_at(self._items, last_position(self._items), gates=row)[0].clone()
-        scores[self._items[0]] = -torch.inf
-        if self.cases.seen:
-            scores[torch.from_numpy(self.cases.seen[self.row])] = -torch.inf
+            return read, self.model.gate_logits(self.cases.items, self.cases.cut).softmax(dim=-1)[..., 0]
+
+    @torch.no_grad()
+    def _scores(self, gates: Sequence[Sequence[int]]) -> Float[Tensor, "rows columns"]:
+        """Scores of all items, a row for each row of gates; -inf for what the user has had."""
+        items = self._items.expand(len(gates), -1)
+        with in_eval_mode(self.model):
+            scores = self.model.score_at(items, last_position(items), gates=torch.tensor(gates).float()).clone()
+        if self.exclude_seen:
+            scores[:, self._items[0]] = -torch.inf
+            if self.cases.seen:
+                scores[:, torch.from_numpy(self.cases.seen[self.row])] = -torch.inf
         return scores
+
+    def _orders(self, scores: Tensor) -> list[list[int]]:
+        return scores.topk(self.k).indices.tolist()
+
+    def _places(self) -> dict[int, int]:
+        """Place of each item under the policy's own gates, 1 = first."""
+        order = self._scores([self.own])[0].sort(descending=True, stable=True).indices.tolist()
+        return {item: place for place, item in enumerate(order, 1)}
 
 
 class Panel(widgets.VBox):
@@ -160,7 +196,7 @@ class Panel(widgets.VBox):
             description="user",
             layout={"width": "98%"},
         )
-        self.blocks = [widgets.ToggleButton(layout={"width": "7.5em"}) for _ in board.gates]
+        self.blocks = [widgets.ToggleButton(layout={"width": "13em"}) for _ in board.gates]
         self.own = widgets.Button(
             description="policy's own gates", icon="undo", layout={"width": "auto", "align_self": "flex-start"}
         )
@@ -197,18 +233,35 @@ class Panel(widgets.VBox):
     def _draw(self, shown: Shown) -> None:
         for block, (button, gate, own) in enumerate(zip(self.blocks, shown.gates, shown.own)):
             button.value = bool(gate)
-            button.description = f"{block + 1}: {'runs' if gate else 'skipped'}"
+            is_now = ("runs" if gate else "skipped") + (" by hand" if gate != own else "")
+            button.description = f"{block + 1} {is_now} (d {self.board.dilations[block]}, π {shown.keep[block]:.2f})"
             button.button_style = "warning" if gate != own else "info" if gate else ""
         self.verdict.value = _verdict(shown)
         self.history.value = _listed("Watched last", shown.history[-10:])
-        marks = ["" if kept else " (new)" for kept in shown.kept]
-        names = [title + mark for title, mark in zip(shown.top, marks)]
+        names = [title + moved(place, old) for place, (title, old) in enumerate(zip(shown.top, shown.before), 1)]
         bold = [title == shown.true for title in shown.top]
         self.ranking.value = _listed(f"Top {len(names)} of what they have not watched", names, bold, ordered=True)
 
 
-def _flipped(gates: Sequence[int], block: int) -> tuple[int, ...]:
-    return (*gates[:block], 1 - gates[block], *gates[block + 1 :])
+def page(tables: Sequence[dict[str, Any]]) -> str:
+    """The board as HTML and script, for a page without a kernel: `Switchboard.table` of each user to choose from."""
+    first = tables[0]
+    own = int("".join(map(str, first["own"])), 2)
+    best = "".join(f"<li>{html.escape(first['titles'][index])}</li>" for index in first["lists"][own])
+    said = f"<p>{html.escape(first['name'])}, {pattern(first['own'])}, the policy's own gates:</p><ol>{best}</ol>"
+    template = Path(__file__).with_name("switchboard.html").read_text(encoding="utf-8")
+    data = json.dumps(tables, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return template.replace("FIRST", said).replace("TABLES", data)
+
+
+def pattern(gates: Sequence[int] | Tensor) -> str:
+    """A row of gates as text: ■ runs, · is skipped."""
+    return "".join("■" if gate else "·" for gate in gates)
+
+
+def moved(place: int, before: int) -> str:
+    """Which way a film moved, in words that need no colour."""
+    return "" if place == before else f" {'▲' if place < before else '▼'} was {before}"
 
 
 def _verdict(shown: Shown) -> str:
@@ -218,7 +271,7 @@ def _verdict(shown: Shown) -> str:
     lines = (
         f"{sum(shown.gates)} of {len(shown.gates)} blocks run: {switched}.",
         f"Watched next: <b>{html.escape(shown.true)}</b>, {place}.",
-        f"{sum(shown.kept)} of the top {len(shown.top)} are the same as under the policy's own gates.",
+        f"{shown.stay} of the top {len(shown.top)} are the same as under the policy's own gates.",
     )
     return f"<div style='line-height: 1.5'>{'<br>'.join(lines)}</div>"
 
