@@ -24,7 +24,7 @@ def quality_against_time(
                           linestyle=LINES[index], capsize=2, label=name)  # fmt: skip
             for word, right, above, seeds in zip(words, x, y, quality):
                 axis.scatter([right] * np.size(seeds), seeds, s=14, alpha=0.4, linewidth=0, color=colour)
-                place = ((6, -12), (-10, 6), (6, 6))[index]
+                place = ((7, 3), (-10, 6), (5, -12))[index]
                 axis.annotate(word, (right, above), place, textcoords="offset points", fontsize=8, color=colour)
         for style, (name, height) in zip(("-.", ":"), levels[title].items()):
             axis.axhline(height, color="black", linestyle=style, linewidth=1.2, label=name)
