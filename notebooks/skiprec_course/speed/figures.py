@@ -13,8 +13,7 @@ Points = tuple[Sequence[str], Sequence[np.ndarray], Sequence, Sequence[float] | 
 def quality_against_time(
     panels: Mapping[str, Mapping[str, Points]], levels: Mapping[str, Mapping[str, float]], picture: str
 ) -> None:
-    """Title -> series -> a word, (median, quartiles) of the time, quality and error of each point: or no error, and
-    the quality of each seed; title -> name -> height of a level."""
+    """Title -> series -> words, medians and quartiles of time, qualities (or each seed's), errors; levels by name."""
     figure, axes = new_figure(11.2, 4.4, columns=len(panels))
     for axis, (title, drawn) in zip(axes[0], panels.items()):
         for index, (name, (words, times, quality, errors)) in enumerate(drawn.items()):
