@@ -122,10 +122,10 @@ check_encode_kept = Check(
     task="Walk through `backbone.blocks` and run each of them only for the users (rows) whose gate is 1: gather their "
     "hidden states and masks (`items > 0`), call `block(hidden, mask)`, put the result back into their rows. Start "
     "from a copy of `backbone.embed(items)`. `gates` is (batch, block); return (batch, time, channel), with "
-    "gradients. The lesson runs at most 32 users at once, for speed; that is up to you.",
+    "gradients. The lesson runs at most 96 users at once; that is up to you.",
     hints=(
         "A loop over the blocks. In each turn: who keeps this block? Their row numbers are all you need.",
-        "`gate.nonzero().squeeze(1)` gives the row numbers of a column of gates; `split(32)` cuts them into chunks.",
+        "`gate.nonzero().squeeze(1)` gives the row numbers of a column of gates; `split(96)` cuts them into chunks.",
         "Index with them on both sides: read hidden[rows] and mask[rows], write to hidden[rows]. A chunk without rows "
         "needs no block.",
         "The walk overwrites rows, so hidden has to be your own: clone what `embed` returns.",

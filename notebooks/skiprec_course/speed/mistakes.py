@@ -22,8 +22,6 @@ ENCODE_KEPT = (
     Mistake("who skips one block is left out from then on: each gate stands for its own block",
             MASK, MASK + "    keep = keep.cumprod(dim=1).bool()\n"),
     Mistake("the gate is inverted: 1 keeps", MASK, MASK + "    keep = ~keep\n"),
-    Mistake("the gates are read from the last block to the first: column l is block l's",
-            MASK, MASK + "    keep = keep.flip(1)\n"),
     Mistake("gates[:, block] says who keeps it: a row of gates is one user's", MASK, MASK + "    keep = keep.T\n"),
     Mistake("the rows of those who skip become 0: they pass as they are",
             PUT_BACK, "hidden = torch.zeros_like(hidden).index_copy(0, some, out)"),
@@ -32,7 +30,6 @@ ENCODE_KEPT = (
     Mistake("all users come back, also those who skip: put the results into their rows",
             PUT_BACK, "hidden, mask, keep = out, mask[some], keep[some]"),
     Mistake("a block wants hidden states and their mask", EACH + "mask.index_select(0, some)", EACH[:-2]),
-    Mistake("gather the mask by the same rows as the users", "mask.index_select(0, some)", "mask[: len(some)]"),
     Mistake("gather the mask's rows along with the users'", "mask.index_select(0, some)", "mask"),
     Mistake("run every block for all who keep it, also where they come in several chunks",
             ".split(CHUNK):", ".split(CHUNK)[:1]:"),
@@ -57,11 +54,7 @@ INFERENCE_SECONDS = (
     Mistake("the first run counts: throw it away, it fills caches", MEDIAN, "statistics.median(found)"),
     Mistake("this is the mean: the median does not mind a run that was disturbed",
             MEDIAN, "statistics.mean(found[1:])"),
-    Mistake("this is the mean, with the first run in it: take the median of the others",
-            MEDIAN, "statistics.mean(found)"),
-    Mistake("this is the time of all runs together", MEDIAN, "sum(found[1:])"),
     Mistake("this is the fastest run: take the median", MEDIAN, "min(found[1:])"),
-    Mistake("this is the last run: take the median of all but the first", MEDIAN, "found[-1]"),
     Mistake("full and skipped are swapped", SCORERS, '("full", model), ("skipped", model.backbone)'),
     Mistake("full depth is `model.backbone`'s time, skipping is `model`'s",
             SCORERS, '("full", model), ("skipped", model)'),
@@ -70,7 +63,6 @@ INFERENCE_SECONDS = (
     Mistake("this is the time of both: start the clock anew for each", LOOPS + TIMED,
             LOOPS.replace(":\n", ":\n        start = time.perf_counter()\n", 1) + TIMED[TIMED.index("\n") + 1 :]),
     Mistake("these are nanoseconds", TIMED, TIMED.replace("perf_counter", "perf_counter_ns")),
-    Mistake("these are milliseconds", "time.perf_counter() - start)", "1e3 * (time.perf_counter() - start))"),
     Mistake("one run more than the repeats: the first one only warms up", ROUNDS, "range(repeats)"),
     Mistake("`repeats` says how many runs count", ROUNDS, "range(9 + 1)"),
     Mistake("take turns: a machine that gets slow halfway has to treat both alike", LOOPS,
@@ -84,14 +76,13 @@ INFERENCE_SECONDS = (
 GAP = "gap = logits[..., 0] - logits[..., 1]"
 SUREST = "gap.topk(min(k, gap.shape[1]), dim=1)"
 GATES = "return torch.zeros_like(gap).scatter(1, surest, 1.0) * (gap > 0)"
-LEAST = "these are the blocks it is least sure of: take the largest gaps"
 
 WITHIN_BUDGET = (
     Mistake("a tie of keep and skip is a skip", " * (gap > 0)", " * (gap >= 0)"),
     Mistake("blocks that the policy would skip are kept, to use the budget up: keep only those with a positive gap",
             " * (gap > 0)", ""),
-    Mistake(LEAST, SUREST, "gap.topk(min(k, gap.shape[1]), dim=1, largest=False)"),
-    Mistake(LEAST, SUREST, SUREST.replace("gap.topk", "torch.where(gap > 0, -gap, -torch.inf).topk")),
+    Mistake("these are the blocks it is least sure of: take the largest gaps",
+            SUREST, "gap.topk(min(k, gap.shape[1]), dim=1, largest=False)"),
     Mistake("these are the first blocks that it would keep: take those with the largest gaps",
             GATES, "return ((gap > 0) & ((gap > 0).cumsum(dim=1) <= k)).to(gap.dtype)"),
     Mistake("you rank by the keep logit alone: what counts is how far it stands above the skip logit",
