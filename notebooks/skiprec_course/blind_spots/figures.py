@@ -8,12 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from skiprec_course.plots import COLOURS, MARKERS, heat_maps, legend_below, line_panels, new_figure, show
 
-__all__ = ["by_block", "counted_losses", "heat_maps", "line_panels", "method", "predicted_and_reached"]
-
-
-def method(runs: pd.Series) -> pd.Series:
-    """The method of "straight-through, seed 0"."""
-    return runs.str.rsplit(", seed ", n=1).str[0]
+__all__ = ["by_block", "counted_losses", "heat_maps", "line_panels", "predicted_and_reached"]
 
 
 def by_block(cells: pd.Series) -> np.ndarray:
