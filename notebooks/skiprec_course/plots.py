@@ -115,7 +115,7 @@ def grouped_bars(
         bars = axis.bar(places, heights, width * 0.95, label=name, color=COLOURS[index], hatch=hatch, edgecolor="white")
         axis.bar_label(bars, fmt="%.3g", padding=2, fontsize=9)
     axis.set_xticks(range(len(groups)), groups)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.5, len(groups) - 0.5))
     axis.legend(frameon=False)
     show(figure, picture)
 

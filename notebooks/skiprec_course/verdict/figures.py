@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.patheffects import withStroke
 
 from skiprec_course.plots import COLOURS, LINES, MARKERS, legend_below, new_figure, show
 
@@ -22,10 +23,14 @@ def quality_against_blocks(
             axis.plot(*means.T, linestyle=LINES[index], markersize=6.5, label=name, **look)
             for (word, blocks, quality), mean in zip(points, means):
                 axis.scatter(blocks, quality, s=14, alpha=0.4, linewidth=0, **look)
-                place = ((-10, 6), (4, -13), (5, 6))[index]
-                axis.annotate(word, mean, place, textcoords="offset points", fontsize=8, color=COLOURS[index])
+                place = ((5, -13), (-14, -13), (-4, 8))[index]
+                label = axis.annotate(word, mean, place, textcoords="offset points", fontsize=8, color=COLOURS[index])
+                label.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         name, height = levels[title]
-        axis.axhline(height, color="black", linestyle=":", linewidth=1.3, label=name)
+        if height < 1.05 * max(quality.max() for points in drawn.values() for _, _, quality in points):
+            axis.axhline(height, color="black", linestyle=":", linewidth=1.3, label=name)
+        else:  # far above all points: said, so that they keep their scale
+            axis.text(0.98, 0.97, f"counter: {height:.4f} ↑", transform=axis.transAxes, ha="right", va="top")
         axis.set(xlabel="blocks kept, of 8", ylabel="NDCG@10")
         axis.set_title(title, loc="left")
     legend_below(figure, axes[0], columns=4)
