@@ -19,14 +19,14 @@ def by_block(cells: pd.Series) -> np.ndarray:
 def predicted_and_reached(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray]], picture: str, *, groups: Sequence[str]
 ) -> None:
-    """Keep probabilities that are predicted against those that training reaches, a dot for each gate and group.
+    """Keep probabilities that are predicted against those around that epoch, a dot for each gate and group.
 
     Args:
         panels: title -> (predicted, reached), each of shape (group, block).
         picture: the figure's name, "ROOM/NAME".
         groups: names of the groups.
     """
-    figure, axes = new_figure(3.9 * len(panels) + 0.4, 4.4, columns=len(panels), sharey=True)
+    figure, axes = new_figure(min(11.5, 3.9 * len(panels) + 0.4), 4.4, columns=len(panels), sharey=True)
     for axis, (title, (predicted, reached)) in zip(axes[0], panels.items()):
         axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, zorder=0)
         axis.axhline(0.5, color="black", linestyle=":", linewidth=1.3, zorder=0)
@@ -39,7 +39,7 @@ def predicted_and_reached(
                     axis.annotate(str(block), (x, y), (6, -4), textcoords="offset points", fontsize=9)
         axis.set(xlabel="predicted π*", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
         axis.set_title(title, loc="left")
-    axes[0, 0].set_ylabel("π that training reaches")
+    axes[0, 0].set_ylabel("π around that epoch")
     legend_below(figure, axes[0], columns=len(groups))
     show(figure, picture)
 
