@@ -278,8 +278,10 @@ class Trial:
         mine = dict(module.to(dtype).named_parameters())
         if mine.keys() != wanted.keys():
             ours, theirs = (Counter(tuple(p.shape) for p in ps.values()) for ps in (mine, wanted))
-            for other, words in ((ours - theirs, "too many"), (theirs - ours, "missing")):
-                self.require(not other, f"a parameter of shape {min(other, default=())} is {words}")
+            for one, other, words in ((mine, wanted, "too many"), (wanted, mine, "missing")):
+                shape = min(ours - theirs if one is mine else theirs - ours, default=None)
+                names = [name for name, p in one.items() if tuple(p.shape) == shape and name not in other]
+                self.require(shape is None, f"a parameter of shape {shape} is {words}, such as {', '.join(names[:3])}")
             left = list(wanted.values())
             wanted = {}
             for name, p in mine.items():
