@@ -277,9 +277,9 @@ class Trial:
         wanted = {name: 0.3 * torch.randn(p.shape, generator=drawn).to(dtype) for name, p in like.named_parameters()}
         mine = dict(module.to(dtype).named_parameters())
         if mine.keys() != wanted.keys():
-            ours, theirs = (Counter(tuple(p.shape) for p in ps.values()) for ps in (mine, wanted))
             for one, other, words in ((mine, wanted, "too many"), (wanted, mine, "missing")):
-                shape = min(ours - theirs if one is mine else theirs - ours, default=None)
+                here, there = (Counter(tuple(p.shape) for p in some.values()) for some in (one, other))
+                shape = min(here - there, default=None)
                 names = [name for name, p in one.items() if tuple(p.shape) == shape and name not in other]
                 self.require(shape is None, f"a parameter of shape {shape} is {words}, such as {', '.join(names[:3])}")
             left = list(wanted.values())

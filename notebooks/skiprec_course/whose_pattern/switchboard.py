@@ -84,7 +84,8 @@ class Switchboard:
     def labels(self) -> list[str]:
         """Return a name for each user: pattern, the last two films that they watched, and their id."""
         names = []
-        for row, (items, keep) in enumerate(zip(*self._read_by_all())):
+        read = self.cases.items.masked_fill(torch.arange(self.cases.items.shape[1]) > self.cases.cut[:, None], 0)
+        for row, (items, keep) in enumerate(zip(read, self._keep(self.cases))):
             last = [self.films.title(item) for item in items[items > 0][-2:].tolist()]
             user = self.films.user_ids[int(self.cases.users[row])]
             names.append(f"{pattern(keep > 0.5)}  {' · '.join(last)} (user {user})")
@@ -100,7 +101,7 @@ class Switchboard:
             raise ValueError(f"row must lie in 0 ... {len(self.cases) - 1}, got {row}")
         self.row = row
         self._items = self.cases.items[row : row + 1, : int(self.cases.cut[row]) + 1]
-        keep = self._read_by_all()[1][row]
+        keep = self._keep(self.cases.rows(slice(row, row + 1)))[0]
         self.keep, self.own = tuple(keep.tolist()), tuple((keep > 0.5).int().tolist())
         return self.reset()
 
@@ -125,7 +126,7 @@ class Switchboard:
         true = self.cases.targets[self.row, self.cases.cut[self.row]].reshape(1)
         both = self._scores([self.gates, self.own])
         rank, own_rank = rank_of_target(both, true.expand(2)).tolist()
-        (best, _), place = self._orders(both), self._places()
+        (best, _), place = self._orders(both), _places(both[1])
         history = self._items[self._items > 0].tolist()
         return Shown(
             gates=self.gates,
@@ -146,9 +147,11 @@ class Switchboard:
             name: what to call this user, beside the pattern.
             reveal: say what came next, too.
         """
-        lists = self._orders(self._scores(list(product((0, 1), repeat=len(self.own)))))
+        every = list(product((0, 1), repeat=len(self.own)))
+        scores = self._scores(every)
+        lists = self._orders(scores)
         items = sorted({item for best in lists for item in best})
-        place, known = self._places(), {item: index for index, item in enumerate(items)}
+        place, known = _places(scores[every.index(self.own)]), {item: index for index, item in enumerate(items)}
         true = int(self.cases.targets[self.row, self.cases.cut[self.row]])
         return {
             "name": name, "own": self.own, "keep": [round(p, 2) for p in self.keep], "dilations": self.dilations,
@@ -158,11 +161,10 @@ class Switchboard:
         }  # fmt: skip
 
     @torch.no_grad()
-    def _read_by_all(self) -> tuple[Tensor, Tensor]:
-        """What the policy reads of each user, and its probabilities to keep."""
-        read = self.cases.items.masked_fill(torch.arange(self.cases.items.shape[1]) > self.cases.cut[:, None], 0)
+    def _keep(self, cases: Windows) -> Float[Tensor, "users blocks"]:
+        """The policy's probability to keep each block."""
         with in_eval_mode(self.model):
-            return read, self.model.gate_logits(self.cases.items, self.cases.cut).softmax(dim=-1)[..., 0]
+            return self.model.gate_logits(cases.items, cases.cut).softmax(dim=-1)[..., 0]
 
     @torch.no_grad()
     def _scores(self, gates: Sequence[Sequence[int]]) -> Float[Tensor, "rows columns"]:
@@ -178,11 +180,6 @@ class Switchboard:
 
     def _orders(self, scores: Tensor) -> list[list[int]]:
         return scores.topk(self.k).indices.tolist()
-
-    def _places(self) -> dict[int, int]:
-        """Place of each item under the policy's own gates, 1 = first."""
-        order = self._scores([self.own])[0].sort(descending=True, stable=True).indices.tolist()
-        return {item: place for place, item in enumerate(order, 1)}
 
 
 class Panel(widgets.VBox):
@@ -252,6 +249,12 @@ def page(tables: Sequence[dict[str, Any]]) -> str:
     template = Path(__file__).with_name("switchboard.html").read_text(encoding="utf-8")
     data = json.dumps(tables, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return template.replace("FIRST", said).replace("TABLES", data)
+
+
+def _places(scores: Float[Tensor, " columns"]) -> dict[int, int]:
+    """Place of each item, 1 = first."""
+    order = scores.sort(descending=True, stable=True).indices.tolist()
+    return {item: place for place, item in enumerate(order, 1)}
 
 
 def pattern(gates: Sequence[int] | Tensor) -> str:
